@@ -1,0 +1,415 @@
+"""The catalog: documents, chunks, rights, builds and releases of one tenant, in one SQLite database in WAL mode.
+
+It is the truth that indexes are made from and that hits are confirmed against. Each change is one transaction: readers see the state
+before it or after it, in this process and in any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexes.access import AccessFilter, readable_classes
+from indexes.batches import batched
+from indexes.errors import CollectionNotFound, IndexBackendError, UnsupportedFilter
+from indexes.vocabulary import Acl, Chunk, Principal, check_name
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """What is served at this moment. `epoch` grows with every change of rights or documents."""
+
+    collection: str
+    live: str | None
+    epoch: int
+    newest_class: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentState:
+    """What an ingestion must know of a stored document to tell whether its source item changed."""
+
+    document_id: str
+    source: str
+    path: str
+    uri: str
+    title: str
+    format: str
+    metadata: Mapping[str, Any]
+    source_hash: str
+    content_hash: str
+    acl: Acl
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """What a build needs of one chunk."""
+
+    chunk_id: str
+    document_id: str
+    embed_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedChunk:
+    """A chunk as it may leave: its document was readable when this was read."""
+
+    chunk: Chunk
+    uri: str
+    title: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document as listings show it, without its text."""
+
+    document_id: str
+    uri: str
+    title: str
+    format: str
+    metadata: Mapping[str, Any]
+    content_hash: str
+    chunks: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Catalog:
+    """One tenant's catalog. Safe for many threads and processes; SQLite serialises the writers.
+
+    Open it with `Catalog.open`; close it when done.
+    """
+
+    def __init__(self, engine: Engine, tenant: str) -> None:
+        self._engine = engine
+        self.tenant = tenant
+        self._classes: dict[int, Acl] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, tenant: str, create: bool = True) -> Catalog:
+        """Open the database at `path`, making it (and its folder) if `create`.
+
+        Raises:
+            IndexBackendError: it cannot be opened or was written by another version.
+        """
+        from sqlalchemy import create_engine, event, insert, select
+        from sqlalchemy.exc import DatabaseError
+
+        from indexes import tables
+
+        check_name(tenant, "tenant")
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise CollectionNotFound(f"tenant {tenant!r} holds nothing here; run: loremill ingest SOURCE --tenant {tenant}")
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60.0})
+        event.listen(engine, "connect", _pragmas)
+        try:
+            with engine.begin() as db:
+                tables.metadata.create_all(db)
+                found = db.execute(select(tables.state.c.value).where(tables.state.c.key == "schema")).scalar()
+                if found is None:
+                    db.execute(insert(tables.state), {"key": "schema", "value": str(tables.SCHEMA_VERSION)})
+                elif int(found) != tables.SCHEMA_VERSION:
+                    raise IndexBackendError(
+                        f"{path} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
+                        "use the version that wrote it, or ingest into a new home"
+                    )
+        except DatabaseError as error:
+            engine.dispose()
+            raise IndexBackendError(f"the catalog {path} cannot be opened: {error.orig or error}") from error
+        return cls(engine, tenant)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the database."""
+        with self._engine.connect() as db:
+            yield db
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction. A full disk or a broken file becomes an IndexBackendError, and nothing of it is kept."""
+        from sqlalchemy.exc import DatabaseError
+
+        try:
+            with self._engine.begin() as db:
+                yield db
+        except DatabaseError as error:
+            raise IndexBackendError(f"the catalog could not be written, nothing was changed: {error.orig or error}") from error
+
+    # -- collections -------------------------------------------------------------------------------------------------
+
+    def collections(self) -> list[str]:
+        """Names of all collections, sorted."""
+        from sqlalchemy import select
+
+        from indexes.tables import collections
+
+        with self.read() as db:
+            return list(db.execute(select(collections.c.name).order_by(collections.c.name)).scalars())
+
+    def create_collection(self, name: str) -> None:
+        """Make the collection if it does not exist."""
+        from sqlalchemy.dialects.sqlite import insert
+
+        from indexes.tables import collections
+
+        row = {"name": check_name(name, "collection"), "created": now(), "epoch": 0}
+        with self.write() as db:
+            db.execute(insert(collections).on_conflict_do_nothing(), row)
+
+    def state(self, collection: str) -> CollectionState:
+        """Return what is served now.
+
+        Raises:
+            CollectionNotFound: no such collection in this tenant.
+        """
+        from sqlalchemy import func, select
+
+        from indexes.tables import acl_classes, collections
+
+        newest = select(func.coalesce(func.max(acl_classes.c.class_id), 0)).scalar_subquery()
+        query = select(collections.c.live, collections.c.epoch, newest).where(collections.c.name == collection)
+        with self.read() as db:
+            row = db.execute(query).first()
+        if row is None:
+            raise CollectionNotFound(f"no collection {collection!r}; run: loremill ingest SOURCE --collection {collection}")
+        return CollectionState(collection, row[0], row[1], row[2])
+
+    # -- rights ------------------------------------------------------------------------------------------------------
+
+    def access(self, principal: Principal, *, newest_class: int | None = None) -> AccessFilter:
+        """Turn a principal into the ACL classes it may read.
+
+        Args:
+            newest_class: from `state`, spares a look at the database while no class was added.
+        Raises:
+            AccessDenied: the principal belongs to another tenant.
+        """
+        if newest_class is None or newest_class > max(self._classes, default=0):
+            self._classes = self._load_classes()
+        return readable_classes(self._classes, tenant=self.tenant, principal=principal)
+
+    def _load_classes(self) -> dict[int, Acl]:
+        from sqlalchemy import select
+
+        from indexes.tables import acl_classes as table
+
+        with self.read() as db:
+            rows = db.execute(select(table.c.class_id, table.c.allow, table.c.deny))
+            return {row.class_id: Acl(tuple(row.allow), tuple(row.deny)) for row in rows}
+
+    def document_classes(self, collection: str) -> dict[str, int]:
+        """Return the ACL class of every document of the collection."""
+        from sqlalchemy import select
+
+        from indexes.tables import documents
+
+        query = select(documents.c.document_id, documents.c.class_id).where(documents.c.collection == collection)
+        with self.read() as db:
+            return {row[0]: row[1] for row in db.execute(query)}
+
+    def confirm(self, collection: str, chunk_ids: Sequence[str], *, access: AccessFilter) -> dict[str, ConfirmedChunk]:
+        """Return those of the chunks whose documents `access` may read at this moment, by chunk id.
+
+        This is the last look before text leaves: a right taken away a moment ago holds here, whatever an index still says.
+        Cost: one indexed look-up a chunk.
+        """
+        from sqlalchemy import select
+
+        from indexes.tables import chunks, documents
+
+        joined = chunks.join(
+            documents,
+            (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
+        )
+        columns = (*chunks.c, documents.c.uri, documents.c.title, documents.c.metadata, documents.c.class_id)
+        query = select(*columns).select_from(joined).where(chunks.c.collection == collection)
+        confirmed: dict[str, ConfirmedChunk] = {}
+        with self.read() as db:
+            for batch in batched(chunk_ids):
+                for row in db.execute(query.where(chunks.c.chunk_id.in_(batch))):
+                    if row.class_id in access.classes:
+                        confirmed[row.chunk_id] = ConfirmedChunk(_chunk(row), row.uri, row.title, row.metadata)
+        return confirmed
+
+    # -- documents ---------------------------------------------------------------------------------------------------
+
+    def document_states(self, collection: str) -> dict[str, DocumentState]:
+        """Return what is stored of every document of the collection, by document id."""
+        from sqlalchemy import select
+
+        from indexes.tables import acl_classes, documents
+
+        joined = documents.join(acl_classes, acl_classes.c.class_id == documents.c.class_id)
+        names = [name for name in DocumentState.__slots__ if name != "acl"]
+        query = select(*(documents.c[name] for name in names), acl_classes.c.allow, acl_classes.c.deny)
+        with self.read() as db:
+            rows = db.execute(query.select_from(joined).where(documents.c.collection == collection))
+            return {
+                row.document_id: DocumentState(
+                    **{name: getattr(row, name) for name in names}, acl=Acl(tuple(row.allow), tuple(row.deny))
+                )
+                for row in rows
+            }
+
+    def listing(
+        self, collection: str, *, access: AccessFilter, limit: int = 100, after: str | None = None
+    ) -> list[DocumentInfo]:
+        """Return the readable documents in order of document id, at most `limit`, those after `after`."""
+        return self._infos(collection, access, limit=limit, after=after)
+
+    def document_info(self, collection: str, document_id: str, *, access: AccessFilter) -> DocumentInfo | None:
+        """Return one document, or None if there is none that `access` may read."""
+        found = self._infos(collection, access, limit=1, document_id=document_id)
+        return found[0] if found else None
+
+    def _infos(
+        self,
+        collection: str,
+        access: AccessFilter,
+        *,
+        limit: int,
+        after: str | None = None,
+        document_id: str | None = None,
+    ) -> list[DocumentInfo]:
+        from sqlalchemy import func, select
+
+        from indexes.tables import chunks, documents
+
+        of_document = (chunks.c.collection == documents.c.collection) & (chunks.c.document_id == documents.c.document_id)
+        count = select(func.count()).select_from(chunks).where(of_document).scalar_subquery().label("chunks")
+        names = [name for name in DocumentInfo.__slots__ if name != "chunks"]
+        query = select(*(documents.c[name] for name in names), count).where(
+            documents.c.collection == collection, documents.c.class_id.in_(sorted(access.classes))
+        )
+        if document_id is not None:
+            query = query.where(documents.c.document_id == document_id)
+        if after is not None:
+            query = query.where(documents.c.document_id > after)
+        with self.read() as db:
+            rows = db.execute(query.order_by(documents.c.document_id).limit(limit))
+            return [DocumentInfo(**row._mapping) for row in rows]
+
+    def matching_documents(self, collection: str, where: Mapping[str, Any]) -> set[str]:
+        """Return ids of the documents whose metadata has every `where` value (a list matches by any of its members).
+
+        The keys `document_id`, `uri`, `title` and `format` mean the document's own fields.
+
+        Raises:
+            UnsupportedFilter: a value is not a string, number or boolean, or a key holds a double quote.
+        """
+        from sqlalchemy import String, cast, exists, func, select
+
+        from indexes.tables import documents
+
+        query = select(documents.c.document_id).where(documents.c.collection == collection)
+        for key, value in where.items():
+            if not isinstance(value, str | int | float | bool) or '"' in key:
+                raise UnsupportedFilter(f"where {key}={value!r}: only key = string, number or boolean can be filtered by")
+            if key in {"document_id", "uri", "title", "format"}:
+                query = query.where(documents.c[key] == str(value))
+                continue
+            text = str(int(value)) if isinstance(value, bool) else str(value)
+            member = func.json_each(documents.c.metadata, f'$."{key}"').table_valued("value")
+            query = query.where(exists(select(1).select_from(member).where(cast(member.c.value, String) == text)))
+        with self.read() as db:
+            return set(db.execute(query).scalars())
+
+    def chunk_keys(self, collection: str) -> list[ChunkKey]:
+        """Return the keys of every chunk of the collection, by ascending chunk id."""
+        from sqlalchemy import select
+
+        from indexes.tables import chunks
+
+        query = select(chunks.c.chunk_id, chunks.c.document_id, chunks.c.embed_hash)
+        with self.read() as db:
+            rows = db.execute(query.where(chunks.c.collection == collection).order_by(chunks.c.chunk_id))
+            return [ChunkKey(*row) for row in rows]
+
+    def chunk_texts(self, collection: str) -> Iterator[tuple[str, str, str, tuple[str, ...], str]]:
+        """Yield (chunk_id, document_id, title, headings, text) of every chunk, by ascending chunk id. For building indexes only."""
+        from sqlalchemy import select
+
+        from indexes.tables import chunks, documents
+
+        joined = chunks.join(
+            documents,
+            (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
+        )
+        query = (
+            select(chunks.c.chunk_id, chunks.c.document_id, documents.c.title, chunks.c.headings, chunks.c.text)
+            .select_from(joined)
+            .where(chunks.c.collection == collection)
+            .order_by(chunks.c.chunk_id)
+        )
+        with self.read() as db:
+            for row in db.execution_options(yield_per=1000).execute(query):
+                yield row.chunk_id, row.document_id, row.title, tuple(row.headings), row.text
+
+    def documents_with_chunks(self, collection: str) -> Iterator[tuple[str, str, list[tuple[str, Chunk]]]]:
+        """Yield (document_id, text, its (chunk_id, chunk) pairs), by document id. For `verify` only: no principal is asked."""
+        from sqlalchemy import select
+
+        from indexes.tables import chunks, documents
+
+        texts = select(documents.c.document_id, documents.c.text).where(documents.c.collection == collection)
+        parts = select(chunks).where(chunks.c.collection == collection)
+        with self.read() as db:
+            for row in db.execute(texts.order_by(documents.c.document_id)).all():
+                found = db.execute(parts.where(chunks.c.document_id == row.document_id).order_by(chunks.c.ordinal))
+                yield row.document_id, row.text, [(part.chunk_id, _chunk(part)) for part in found]
+
+    def stored_text(self, collection: str, document_id: str) -> str:
+        """Return a document's text for cutting it anew. For ingestion only: no principal is asked."""
+        from sqlalchemy import select
+
+        from indexes.tables import documents
+
+        query = select(documents.c.text).where(
+            documents.c.collection == collection, documents.c.document_id == document_id
+        )
+        with self.read() as db:
+            return str(db.execute(query).scalar_one())
+
+    def document_text(self, collection: str, document_id: str, *, access: AccessFilter) -> str | None:
+        """Return a document's text, or None if there is none that `access` may read."""
+        from sqlalchemy import select
+
+        from indexes.tables import documents
+
+        query = select(documents.c.text, documents.c.class_id).where(
+            documents.c.collection == collection, documents.c.document_id == document_id
+        )
+        with self.read() as db:
+            row = db.execute(query).first()
+        return row.text if row is not None and row.class_id in access.classes else None
+
+
+
+def _chunk(row: Any) -> Chunk:
+    return Chunk(row.document_id, row.ordinal, row.start, row.end, row.text, tuple(row.headings))
+
+
+def _pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=60000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

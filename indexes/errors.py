@@ -1,0 +1,164 @@
+"""The error tree. Every class says what went wrong, where, and what to do next.
+
+    LoremillError
+    +- ConfigError                              64   400
+    +- DependencyMissing (also ImportError)     64   501
+    +- IngestError                              65   422
+    |  +- ParseError
+    |  +- EncryptedDocument
+    |  +- EmptyDocument
+    |  +- TooLarge                              65   413
+    |  +- TimedOut
+    +- IndexBackendError                        70   500
+    |  +- CollectionNotFound                    65   404
+    |  +- DimensionMismatch
+    |  +- UnsupportedFilter                     64   400
+    |  +- BuildCorrupt
+    +- AccessDenied                             64   403
+    +- ProviderError                            70   502
+    |  +- EmbedderError
+    |  +- GeneratorError
+    +- DatasetError                             65   422
+
+The two columns are the exit code of the command line and the HTTP status; a subclass without figures inherits them.
+Abstaining is an `Answer` and a failed gate is a `GateResult`; neither is an error.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LoremillError(Exception):
+    """Root of all errors that Loremill raises on purpose."""
+
+    exit_code: ClassVar[int] = 70
+    http_status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+
+class ConfigError(LoremillError):
+    """A setting, an argument or a file that configures Loremill is wrong."""
+
+    exit_code = 64
+    http_status = 400
+    title = "Bad request"
+
+
+class DependencyMissing(LoremillError, ImportError):
+    """An optional package is needed; `install` is the command that brings it."""
+
+    exit_code = 64
+    http_status = 501
+    title = "Optional dependency missing"
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        self.extra = extra
+        self.install = f"pip install 'loremill[{extra}]'"
+        super().__init__(f"{package} is not installed; run: {self.install}")
+
+
+class IngestError(LoremillError):
+    """A source or one of its documents cannot be ingested."""
+
+    exit_code = 65
+    http_status = 422
+    title = "Document cannot be ingested"
+
+
+class ParseError(IngestError):
+    """The bytes are not what their format promises."""
+
+
+class EncryptedDocument(IngestError):
+    """The document needs a password."""
+
+
+class EmptyDocument(IngestError):
+    """The document has no text."""
+
+
+class TooLarge(IngestError):
+    """The document or request passes a size limit."""
+
+    http_status = 413
+    title = "Too large"
+
+
+class TimedOut(IngestError):
+    """Parsing took longer than the limit."""
+
+
+class IndexBackendError(LoremillError):
+    """An index or the catalog failed."""
+
+    title = "Index failure"
+
+
+class CollectionNotFound(IndexBackendError):
+    """No such collection in the principal's tenant."""
+
+    exit_code = 65
+    http_status = 404
+    title = "Collection not found"
+
+
+class DimensionMismatch(IndexBackendError):
+    """Vectors of one length met an index of another."""
+
+
+class UnsupportedFilter(IndexBackendError):
+    """A backend cannot apply a filter during the search, so it does not search at all."""
+
+    exit_code = 64
+    http_status = 400
+    title = "Unsupported filter"
+
+
+class BuildCorrupt(IndexBackendError):
+    """A build's files do not agree with its manifest or with the catalog."""
+
+
+class AccessDenied(LoremillError):
+    """The principal may not do this. The text is the same whether the thing exists or not."""
+
+    exit_code = 64
+    http_status = 403
+    title = "Access denied"
+
+    def __init__(self, principal: object, message: str = "access denied") -> None:
+        self.principal = principal
+        super().__init__(message)
+
+
+class ProviderError(LoremillError):
+    """A model provider failed; `retry_after_s` is its own advice, where it gave one."""
+
+    http_status = 502
+    title = "Model provider failed"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class EmbedderError(ProviderError):
+    """The embedder cannot be loaded or failed."""
+
+
+class GeneratorError(ProviderError):
+    """The generator cannot be loaded or failed."""
+
+
+class DatasetError(LoremillError):
+    """An evaluation file is malformed; `path` and `line` (1-based) say where."""
+
+    exit_code = 65
+    http_status = 422
+    title = "Bad evaluation data"
+
+    def __init__(self, message: str, *, path: str, line: int | None = None) -> None:
+        self.path = path
+        self.line = line
+        where = path if line is None else f"{path}:{line}"
+        super().__init__(f"{where}: {message}")

@@ -1,0 +1,103 @@
+"""FAISS on the CPU: exact inner product over memory-mapped rows, filtered inside the scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexes.access import AccessFilter, BoolVector, Int32Vector
+from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
+from indexes.vectors import RowScores
+from indexes.vocabulary import Float32Matrix
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise DependencyMissing("faiss-cpu", extra="faiss") from error
+    return faiss
+
+
+class FaissBackend:
+    """Builds and opens `IndexFlatIP` files."""
+
+    def build(self, vectors: Float32Matrix, path: Path) -> None:
+        faiss = _faiss()
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        faiss.write_index(index, str(path))
+
+    def open(self, path: Path) -> FaissIndex:
+        faiss = _faiss()
+        try:
+            return FaissIndex(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+        except RuntimeError as error:
+            raise BuildCorrupt(f"{path.name} cannot be read: {error}; ingest again with --full") from error
+
+
+class FaissIndex:
+    """Exact search: recall is 1 at every selectivity, because the scan itself skips what may not be read."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self._classes: Int32Vector | None = None
+        self.dim: int = index.d
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def assign_classes(self, classes: Int32Vector) -> None:
+        if len(classes) != len(self):
+            raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} rows")
+        self._classes = classes
+
+    def search(
+        self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
+    ) -> list[RowScores]:
+        """See `VectorIndex.search`. Cost: O(n_queries * n_readable * dim)."""
+        if self._classes is None:
+            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise DimensionMismatch(f"queries have shape {queries.shape}, the index holds vectors of {self.dim}")
+        mask = access.mask(self._classes)
+        if where is not None:
+            mask &= where
+        readable = int(np.count_nonzero(mask))
+        if not readable:
+            return [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
+        return self._scan(queries, min(top_k, readable), mask, everything=readable == len(self))
+
+    def _scan(self, queries: Float32Matrix, top_k: int, mask: BoolVector, *, everything: bool) -> list[RowScores]:
+        faiss = _faiss()
+        selector = None
+        if not everything:
+            bits = np.packbits(mask, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
+        params = faiss.SearchParameters(sel=selector) if selector is not None else None
+        # A few more than asked, so that a tie at the border is broken by row and not by FAISS's heap.
+        wanted = min(top_k + 8, int(np.count_nonzero(mask)))
+        scores, rows = self._index.search(np.ascontiguousarray(queries), wanted, params=params)
+        return [_best(row, score, top_k) for row, score in zip(rows, scores, strict=True)]
+
+    def norms(self) -> npt.NDArray[np.float32]:
+        if not len(self):
+            return np.empty(0, np.float32)
+        vectors = self._index.reconstruct_n(0, len(self))
+        return np.asarray(np.linalg.norm(vectors, axis=1), dtype=np.float32)
+
+    def scores(self, query: Float32Matrix, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        if not len(rows):
+            return np.empty(0, np.float32)
+        vectors = self._index.reconstruct_batch(rows)
+        return np.asarray(vectors @ query[0], dtype=np.float32)
+
+
+def _best(rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], top_k: int) -> RowScores:
+    found = rows >= 0
+    rows, scores = rows[found], scores[found]
+    order = np.lexsort((rows, -scores))[:top_k]
+    return rows[order], np.clip(scores[order], -1.0, 1.0)

@@ -1,0 +1,71 @@
+"""Fused search over one build: dense, lexical or hybrid, with the access filter inside each part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from indexes.access import AccessFilter, BoolVector
+from indexes.builds import Build
+from indexes.fusion import DENSE_WEIGHT, convex
+from indexes.vectors import RowScores
+from indexes.vocabulary import Float32Matrix
+
+
+class SearchMode(StrEnum):
+    """How chunks are found."""
+
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    LEXICAL = "lexical"
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How many candidates each part brings, and how their scores are weighed."""
+
+    candidates: int = 100
+    dense_weight: float = DENSE_WEIGHT
+
+
+def search_rows(
+    build: Build,
+    query: str,
+    *,
+    vector: Float32Matrix | None,
+    top_k: int,
+    mode: SearchMode,
+    access: AccessFilter,
+    where: BoolVector | None = None,
+    fusion: FusionSettings | None = None,
+) -> RowScores:
+    """Return the `top_k` best readable rows, best first.
+
+    Args:
+        query: free text.
+        vector: the query's embedding, float32, shape (1, dim); None only in lexical mode.
+        top_k: rows wanted, at least 1.
+        mode: dense scores are cosines, lexical ones BM25, hybrid ones lie in [0, 1].
+        access: what the principal may read; handed to each part, never applied afterwards.
+        where: rows that pass a metadata filter.
+    Returns:
+        Rows and scores, descending; ties by ascending row, which is ascending chunk id.
+    """
+    fusion = fusion or FusionSettings()
+    if mode is SearchMode.LEXICAL or vector is None:
+        return build.lexical.search(query, top_k=top_k, access=access, where=where)
+    depth = max(top_k, fusion.candidates)
+    if mode is SearchMode.DENSE:
+        return build.vectors.search(vector, top_k=top_k, access=access, where=where)[0]
+    dense_rows, _ = build.vectors.search(vector, top_k=depth, access=access, where=where)[0]
+    lexical_rows, _ = build.lexical.search(query, top_k=depth, access=access, where=where)
+    # Both parts score every candidate, so that a chunk which only one of them found is not mistaken for a bad one.
+    rows: npt.NDArray[np.int64] = np.union1d(dense_rows, lexical_rows).astype(np.int64)
+    scores = convex(
+        build.vectors.scores(vector, rows), build.lexical.scores(query, rows), dense_weight=fusion.dense_weight
+    )
+    order = np.lexsort((rows, -scores))[:top_k]
+    return rows[order], scores[order]

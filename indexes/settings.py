@@ -1,0 +1,64 @@
+"""Settings, read in this one place: arguments, then `LOREMILL_*`, then `loremill.toml`, then these defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from indexes.errors import ConfigError
+
+DEFAULT_HOME = Path("~/.loremill")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field is `LOREMILL_<FIELD>` in the environment and a key in `loremill.toml`."""
+
+    model_config = SettingsConfigDict(env_prefix="LOREMILL_", toml_file="loremill.toml", extra="forbid")
+
+    home: Path = DEFAULT_HOME
+    embedder: str = Field("minilm", description="minilm, or any sentence-transformers model by name or folder")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0, description="threads for embedding; 0 means one a core")
+    vector_index: Literal["faiss"] = "faiss"
+    chunk_tokens: int = Field(220, ge=16, le=8192, description="most tokens in a chunk, by the embedder's tokenizer")
+    chunk_overlap: int = Field(0, ge=0, description="tokens that neighbouring chunks share")
+    max_document_bytes: int = Field(100_000_000, ge=1, description="larger source items are quarantined")
+    max_query_chars: int = Field(20_000, ge=1, description="longer queries are refused")
+    parse_timeout_s: float = Field(60.0, gt=0)
+    generator: str = Field("extractive", description="extractive, openai or gguf")
+    openai_base_url: str = ""
+    openai_model: str = ""
+    openai_api_key: str = Field("", repr=False)
+    gguf_path: Path | None = None
+    generator_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first and for each next token")
+    generator_retries: int = Field(2, ge=0)
+    max_answer_tokens: int = Field(400, ge=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings; overrides that are None count as not given.
+
+    Raises:
+        ConfigError: a value is out of range or a key is unknown, naming it.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigError(f"bad setting: {faults}") from error
+    except ValueError as error:  # malformed TOML
+        raise ConfigError(f"loremill.toml cannot be read: {error}") from error

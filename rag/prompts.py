@@ -1,0 +1,150 @@
+"""Versioned prompts with named variables; whatever was retrieved enters them fenced, as data.
+
+A prompt is a file `rag/prompts/NAME@VERSION.md`: a `<!-- system -->` part, a `<!-- user -->` part, `{{variables}}`. A changed prompt is a new
+version, never a changed file: releases name prompts by version and hash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from indexes.errors import ConfigError
+from indexes.vocabulary import digest
+from rag.passages import Passage
+from rag.sanitize import strip_invisible
+
+ABSTAIN = "The documents available to you do not answer this question."
+
+_PARTS = re.compile(r"\s*<!-- system -->\n(?P<system>.*?)\n<!-- user -->\n(?P<user>.*?)\s*", re.DOTALL)
+_VARIABLE = re.compile(r"\{\{(\w+)\}\}")
+_NAME = re.compile(r"([a-z][a-z0-9_-]*)@(\d+)")
+_OWN = frozenset({"boundary", "abstain"})  # filled in by `render` itself
+_BOUNDARY_DIGITS = 24
+
+_CONTROL_TOKENS = re.compile(
+    r"<[|｜][^<>\n]{0,40}[|｜]>|<{2,}/?SYS>{2,}|<{3,}|>{3,}|</?s>|</?(?:bos|eos|pad|unk|think|system|user|assistant|tool_call|tool_response)>"
+    r"|<(?:start|end)_of_(?:turn|text)>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]",
+    re.IGNORECASE,
+)
+_ROLE_LINE = re.compile(
+    r"^(?=[ \t]*(?:#{1,6}[ \t]*)?(?:system|developer|assistant|user|human|instruction|response)[ \t]*:)", re.I | re.M
+)
+_DISARM = str.maketrans("<>[]", "‹›⟦⟧")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Chat messages, `{"role": ..., "content": ...}` each, and the version of the template they come from."""
+
+    messages: tuple[dict[str, str], ...]
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """One version of one prompt. `content_hash` is the sha256 over its parts: what a release records."""
+
+    name: str
+    version: int
+    content_hash: str
+    system: str
+    user: str
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """What `render` must be given."""
+        return frozenset(_VARIABLE.findall(self.system + self.user)) - _OWN
+
+    def render(self, *, history: Sequence[Mapping[str, str]] = (), **values: str | Sequence[Passage]) -> Prompt:
+        """Return the messages for the given variables, with `history` (user and assistant turns) between system and user.
+
+        The fence's boundary is a digest of all that the prompt shows: no text can contain its own digest, two equal requests give equal
+        prompts, and the next request has another one.
+
+        Raises:
+            ConfigError: a variable is missing or unknown, or a turn of the history is malformed.
+        """
+        if wrong := self.variables ^ values.keys():
+            missing, unknown = sorted(wrong & self.variables), sorted(wrong - self.variables)
+            raise ConfigError(
+                f"prompt {self.name}@{self.version}: missing variables {missing}, unknown variables {unknown}"
+            )
+        turns = [_turn(turn) for turn in history]
+        shown = [part for value in values.values() for part in _texts(value)] + [turn["content"] for turn in turns]
+        boundary = _boundary(shown)
+        filled = {name: value if isinstance(value, str) else fence(value, boundary) for name, value in values.items()}
+        filled = {name: neutralise(text) if isinstance(values[name], str) else text for name, text in filled.items()}
+        filled |= {"boundary": boundary, "abstain": ABSTAIN}
+        system, user = (
+            {"role": role, "content": _fill(part, filled)}
+            for role, part in (("system", self.system), ("user", self.user))
+        )
+        return Prompt((system, *turns, user), f"{self.name}@{self.version}")
+
+
+def load_prompt(reference: str) -> PromptTemplate:
+    """Return the template called `NAME@VERSION`, such as `answer@1`; ConfigError says which ones exist."""
+    folder = resources.files("rag") / "prompts"
+    known = sorted(entry.name.removesuffix(".md") for entry in folder.iterdir() if entry.name.endswith(".md"))
+    named = _NAME.fullmatch(reference)
+    if not named or reference not in known:
+        raise ConfigError(f"no prompt {reference!r}; there are: {', '.join(known)}")
+    return parse_prompt(reference, (folder / f"{reference}.md").read_text(encoding="utf-8"))
+
+
+def parse_prompt(reference: str, content: str) -> PromptTemplate:
+    """Read a template file's text; ConfigError if its name or its two parts are not as the module says."""
+    named, parts = _NAME.fullmatch(reference), _PARTS.fullmatch(content)
+    if not named or not parts:
+        raise ConfigError(
+            f"prompt {reference!r} must be NAME@VERSION with a '<!-- system -->' and a '<!-- user -->' part"
+        )
+    return PromptTemplate(
+        named[1], int(named[2]), digest(parts["system"], parts["user"]), parts["system"], parts["user"]
+    )
+
+
+def neutralise(text: str) -> str:
+    """Return `text` with fence marks, chat-template tokens and role lines made harmless, legibly; for prompts only. Idempotent."""
+    text = strip_invisible(text)
+    while (disarmed := _CONTROL_TOKENS.sub(lambda token: token[0].translate(_DISARM), text)) != text:
+        text = disarmed
+    return _ROLE_LINE.sub("> ", text)
+
+
+def fence(passages: Sequence[Passage], boundary: str) -> str:
+    """Return the passages as numbered, fenced data."""
+    return "\n\n".join(
+        f"<<<PASSAGE {passage.number} {boundary}>>>\n"
+        + (f"Title: {' '.join(neutralise(passage.hit.title).split())}\n" if passage.hit.title else "")
+        + f"{neutralise(passage.text)}\n<<<END {passage.number} {boundary}>>>"
+        for passage in passages
+    )
+
+
+def _texts(value: str | Sequence[Passage]) -> list[str]:
+    return (
+        [value] if isinstance(value, str) else [text for passage in value for text in (passage.hit.title, passage.text)]
+    )
+
+
+def _boundary(shown: Iterable[str]) -> str:
+    texts = list(shown)
+    boundary = digest(*texts)[:_BOUNDARY_DIGITS]
+    while any(boundary in text for text in texts):
+        boundary = digest(boundary, *texts)[:_BOUNDARY_DIGITS]
+    return boundary
+
+
+def _turn(turn: Mapping[str, str]) -> dict[str, str]:
+    role, content = turn.get("role"), turn.get("content")
+    if role not in {"user", "assistant"} or not isinstance(content, str):
+        raise ConfigError(f"a history turn needs role user or assistant and a text content, got role {role!r}")
+    return {"role": role, "content": neutralise(content)}
+
+
+def _fill(part: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda variable: values[variable[1]], part)

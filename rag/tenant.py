@@ -1,0 +1,42 @@
+"""One tenant's rooms: its catalog, its collections' folders, its retriever. Tenants share no file but the directory of principals."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from indexes.catalog import Catalog
+from indexes.embedder import Embedder
+from indexes.settings import Settings
+from indexes.vocabulary import check_name
+from rag.retrieve import Retriever
+
+
+class Tenant:
+    """Opened at first use; `create` makes the rooms of a new tenant."""
+
+    def __init__(self, home: Path, name: str, *, settings: Settings, embedder: Embedder, create: bool = False) -> None:
+        self.name = check_name(name, "tenant")
+        self.folder = home / "tenants" / name
+        self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create)
+        self._settings = settings
+        self._embedder = embedder
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        return Retriever(
+            self.catalog, self.collections, self._embedder, max_query_chars=self._settings.max_query_chars
+        )
+
+    @property
+    def collections(self) -> Path:
+        """Folder of the collections' folders."""
+        return self.folder / "collections"
+
+    def close(self) -> None:
+        self.catalog.close()
+
+
+def tenant_names(home: Path) -> list[str]:
+    """Return the tenants that hold something, sorted."""
+    return sorted(path.parent.name for path in (home / "tenants").glob("*/catalog.db"))

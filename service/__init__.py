@@ -1,0 +1,1 @@
+"""Over the wire: the command line and HTTP. Both are thin; every answer comes through `rag.loremill.Loremill`."""

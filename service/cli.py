@@ -1,0 +1,180 @@
+"""The command line: `loremill COMMAND ...`. Thin: each command reads its options, calls the facade once and prints what came back.
+
+Exit codes: 0 done, 1 the answer is no, 64 usage, 65 bad input data, 70 internal; 130 interrupted, 141 the reader of our output left.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from indexes.errors import LoremillError
+from service import cli_admin, cli_eval, cli_serve, render
+from service.console import (
+    INTERNAL,
+    INTERRUPTED,
+    USAGE,
+    As,
+    Collection,
+    Home,
+    Json,
+    Mode,
+    Tenant,
+    emit,
+    opened,
+    progress_bars,
+    report_error,
+    split_list,
+    split_pairs,
+    unicode_text,
+)
+
+app = typer.Typer(
+    name="loremill",
+    help="Turn an organisation's documents into grounded, access-filtered answers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cli_admin.principals, name="principals")
+app.add_typer(cli_admin.keys, name="keys")
+app.add_typer(cli_admin.release, name="release")
+app.add_typer(cli_eval.evaluation, name="eval")
+app.command("serve")(cli_serve.serve)
+app.command("doctor")(cli_serve.doctor)
+
+
+@app.command()
+def ingest(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, globs or JSONL files.")],
+    collection: Collection,
+    acl: Annotated[
+        Path | None, typer.Option("--acl", metavar="FILE", help="Access rules, instead of acl.yaml.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="Who may read all of it, such as everyone.")
+    ] = None,
+    tenant: Tenant = None,
+    format: Annotated[str, typer.Option("--format", metavar="auto|beir", help="What the source holds.")] = "auto",
+    full: Annotated[bool, typer.Option("--full", help="Read unchanged documents again too.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Bring documents into a collection. The first ingest of a collection also makes its first release."""
+    with opened(home) as mill, progress_bars() as progress:
+        reports = [
+            mill.ingest(
+                source,
+                collection=collection,
+                tenant=tenant,
+                acl=acl,
+                allow=split_list(allow),
+                format=format,
+                full=full,
+                progress=progress,
+            ).to_json()
+            for source in sources
+        ]
+    emit(_together(reports), as_json=json, human=render.ingested)
+
+
+def _together(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one report for several sources: counts and lists added up, the rest as after the last."""
+    total = reports[0]
+    for report in reports[1:]:
+        for group in ("documents", "chunks"):
+            report[group] = {name: count + total[group][name] for name, count in report[group].items()}
+        for name in ("seconds", "unreadable_by_anyone", "quarantine", "warnings"):
+            report[name] = total[name] + report[name]
+        total = report
+    return total
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", callback=unicode_text)],
+    collection: Collection,
+    as_: As,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Most hits wanted.")] = 10,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="k=v", help="Metadata that hits must have.")
+    ] = None,
+    mode: Mode = "hybrid",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Find the passages that a principal may read and that match best."""
+    wanted = split_pairs(where)
+    with opened(home) as mill:
+        principal = mill.directory.resolve(as_)
+        result = mill.search_result(
+            query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=wanted
+        )
+    emit(result.to_json(), as_json=json, human=render.found)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", callback=unicode_text)],
+    collection: Collection,
+    as_: As,
+    generator: Annotated[
+        str | None, typer.Option("--generator", metavar="NAME", help="extractive, openai or gguf.")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Answer a question from what a principal may read, with a citation for each sentence, or abstain."""
+    with opened(home) as mill:
+        principal = mill.directory.resolve(as_)
+        answer = mill.ask(question, collection=collection, principal=principal, generator=generator)
+    emit(answer.to_json(), as_json=json, human=render.answered)
+
+
+@app.command()
+def verify(collection: Collection, tenant: Tenant = None, home: Home = None, json: Json = False) -> None:
+    """Check that catalog, chunks, vectors and postings of a collection agree. Exit code 1 if they do not."""
+    with opened(home) as mill:
+        report = mill.verify(collection, tenant=tenant)
+    emit(report.to_json(), as_json=json, human=render.verified)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Nothing but the debug switch lets a traceback out."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json = "--json" in options
+    try:
+        code = app(arguments, prog_name="loremill", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except typer.TyperException as error:
+        detail = error.format_message() or "give a command"
+        report_error("UsageError", "Usage", f"{detail} (see loremill --help)", as_json=as_json)
+        return USAGE
+    except LoremillError as error:
+        _debug(error)
+        report_error(type(error).__name__, error.title, str(error), as_json=as_json)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a defect becomes one line and exit code 70
+        _debug(error)
+        detail = f"{type(error).__name__}: {error} (LOREMILL_DEBUG=1 shows where)"
+        report_error("InternalError", LoremillError.title, detail, as_json=as_json)
+        return INTERNAL
+
+
+def _debug(error: Exception) -> None:
+    if os.environ.get("LOREMILL_DEBUG") == "1":
+        raise error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""`loremill eval`: is it good enough, measured over the same facade that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from indexes.errors import ConfigError
+from service import render
+from service.console import As, Collection, Home, Json, Mode, Progress, Tenant, emit, opened, progress_bars
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+evaluation = typer.Typer(help="Measure retrieval and answers.", no_args_is_help=True)
+
+
+@evaluation.command("retrieval")
+def retrieval(
+    collection: Collection,
+    queries: Annotated[Path, typer.Option("--queries", metavar="Q.jsonl", help="BEIR queries.")],
+    qrels: Annotated[Path, typer.Option("--qrels", metavar="R.tsv", help="BEIR judgements.")],
+    as_: As,
+    mode: Mode = "hybrid",
+    run_out: Annotated[
+        Path | None, typer.Option("--run-out", metavar="run.trec", help="Also write the run as TREC does.")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Search every judged query and print nDCG, recall and the other measures."""
+    from eval.retrieval import evaluate_retrieval
+
+    with opened(home) as mill, progress_bars() as progress:
+        report = evaluate_retrieval(
+            mill,
+            collection=collection,
+            queries=queries,
+            qrels=qrels,
+            principal=mill.directory.resolve(as_),
+            mode=mode,
+            run_out=run_out,
+            progress=_stage("queries", progress),
+        )
+    emit(report.to_json(), as_json=json, human=render.measured)
+
+
+@evaluation.command("run")
+def run(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET.jsonl")],
+    release: Annotated[str, typer.Option("--release", metavar="R", help="Id of a live release.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report and the answers go.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source", metavar="DIR", help="The ingested folder, to check each answer for leaks against its acl.yaml."
+        ),
+    ] = None,
+    canary: Annotated[
+        list[str] | None,
+        typer.Option("--canary", help="A phrase that only an answer obeying a planted instruction has."),
+    ] = None,
+    tenant: Tenant = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Ask every question of a dataset as its principal and score the answers."""
+    from eval.datasets import read_dataset
+    from eval.oracle import read_oracle
+    from eval.run import evaluate_answers
+
+    samples = read_dataset(dataset)
+    oracle = read_oracle(source) if source is not None else None
+    with opened(home) as mill, progress_bars() as progress:
+        report = evaluate_answers(
+            mill,
+            samples,
+            collection=_collection_of(mill, release, tenant),
+            resolve_principal=mill.directory.resolve,
+            out=out,
+            canaries=tuple(canary or ()),
+            oracle=oracle,
+            progress=_stage("questions", progress),
+        )
+    emit(report.to_json(), as_json=json, human=render.measured)
+
+
+def _collection_of(mill: Loremill, release: str, tenant: str | None) -> str:
+    """Return the collection that a live release serves; others cannot be asked, so they cannot be evaluated."""
+    for one in mill.releases(None, tenant=tenant):
+        found = one.to_json()
+        if found["id"] == release:
+            if not found["live"]:
+                raise ConfigError(f"release {release} is not live; only a live release can be asked")
+            return str(found["collection"])
+    raise ConfigError(f"no release {release!r}; see `loremill release list`")
+
+
+def _stage(name: str, progress: Progress | None) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(name, done, total)

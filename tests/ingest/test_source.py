@@ -1,0 +1,221 @@
+"""A source lists everything that lies there, in the same order each time; what cannot be read says so when it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexes.errors import ConfigError, IngestError, ParseError, TooLarge
+from indexes.vocabulary import NOBODY, Acl
+from ingest import source as source_module
+from ingest.source import SourceItem, open_source
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def listed(location: str | Path, **options: str) -> dict[str, SourceItem]:
+    items = list(open_source(location, **options).items())
+    assert len({item.document_id for item in items}) == len(items)
+    return {item.document_id: item for item in items}
+
+
+def jsonl(path: Path, *rows: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
+    return path
+
+
+def test_a_folder_gives_its_files_sorted_without_hidden_and_control_files(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {name: "x" for name in ("b.md", "a/z.txt", "a/acl.yaml", "acl.yaml", "gates.yaml", ".git/c.md", ".h.md")},
+    )
+    write(
+        tmp_path,
+        {"questions.jsonl": "{}", "principals.yaml": "x", "contract.yaml": "x", "~$b.docx": "lock", "c.unknown": "y"},
+    )
+    source = open_source(tmp_path)
+    assert [item.document_id for item in source.items()] == ["a/acl.yaml", "a/z.txt", "b.md", "c.unknown"]
+    assert [item.format for item in source.items()] == ["txt", "txt", "md", ""]
+    assert source.name == tmp_path.resolve().as_uri()
+    assert list(source.items()) != []
+
+
+def test_an_item_knows_its_size_and_reads_its_bytes(tmp_path: Path) -> None:
+    item = listed(write(tmp_path, {"a/b.md": "grün"}))["a/b.md"]
+    assert (item.size, item.read(), item.path) == (5, "grün".encode(), "a/b.md")
+    assert item.uri.startswith("file:///")
+
+
+def test_a_file_that_vanishes_raises_when_it_is_read_and_not_before(tmp_path: Path) -> None:
+    item = listed(write(tmp_path, {"a.md": "x"}))["a.md"]
+    (tmp_path / "a.md").unlink()
+    with pytest.raises(IngestError, match=r"a\.md cannot be read"):
+        item.read()
+
+
+def test_a_pipe_is_refused_without_being_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.md")
+    with pytest.raises(IngestError, match="not a regular file"):
+        listed(tmp_path)["pipe.md"].read()
+
+
+def test_links_into_the_folder_are_passed_over_and_links_out_of_it_are_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {"finance/q1.md": "secret", "public/a.md": "x"})
+    write(tmp_path, {"outside.md": "x"})
+    (root / "public/loop").symlink_to(root)
+    (root / "public/q1.md").symlink_to(root / "finance/q1.md")
+    (root / "out.md").symlink_to(tmp_path / "outside.md")
+    (root / "broken.md").symlink_to(tmp_path / "nothing.md")
+    items = listed(root)
+    assert sorted(items) == ["broken.md", "finance/q1.md", "out.md", "public/a.md"]
+    for name in ("broken.md", "out.md"):
+        with pytest.raises(IngestError, match="symbolic link"):
+            items[name].read()
+
+
+def test_a_file_name_that_is_not_unicode_can_still_be_stored(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.md")).write_text("x")
+    (item,) = listed(tmp_path).values()
+    assert item.document_id.encode("utf-8") == b"a\\xff.md"
+    assert item.read() == b"x"
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing.jsonl", "*.md"])
+def test_a_location_where_nothing_is_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(IngestError, match="no such file or folder"):
+        open_source(tmp_path / name)
+
+
+def test_a_folder_without_documents_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, {"acl.yaml": "x", ".hidden": "x"})
+    with pytest.raises(IngestError, match="no documents were found"):
+        open_source(tmp_path)
+
+
+def test_an_unknown_source_format_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="auto or beir"):
+        open_source(tmp_path, format="bier")
+
+
+def test_a_single_file_and_a_glob_are_sources(tmp_path: Path) -> None:
+    write(tmp_path, {"a/x.md": "1", "a/b/y.md": "2", "a/z.txt": "3"})
+    assert list(listed(tmp_path / "a/x.md")) == ["x.md"]
+    assert list(listed(tmp_path / "a/**/*.md")) == ["b/y.md", "x.md"]
+
+
+def test_beir_reads_the_corpus_and_nothing_else(tmp_path: Path) -> None:
+    jsonl(
+        tmp_path / "corpus.jsonl",
+        {"_id": "7", "title": "T", "text": "body", "metadata": {"year": 2020}},
+        {"_id": "8", "title": "T", "text": ""},
+    )
+    write(tmp_path, {"queries.jsonl": "{}", "readme.md": "x"})
+    items = listed(tmp_path, format="beir")
+    assert list(items) == ["7", "8"]
+    assert (items["7"].format, items["7"].title, items["7"].path, items["7"].metadata) == (
+        "row",
+        "T",
+        "7",
+        {"year": 2020},
+    )
+    assert (items["7"].read(), items["7"].size) == (b"body", 4)
+    assert items["8"].read() == b"T"
+    assert items["7"].acl is None
+    with pytest.raises(IngestError, match=r"corpus\.jsonl"):
+        open_source(tmp_path / "other", format="beir")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{broken", "not valid JSON"),
+        ("[1]", "JSON object"),
+        ('{"text": "x"}', '"_id" or "id"'),
+        ('{"id": "x"}', 'needs "text"'),
+        ('{"id": "x", "text": 5}', '"text" must be'),
+        ('{"id": "x", "text": "t", "metadata": []}', '"metadata" must be'),
+        ('{"id": "first", "text": "t"}', "stands already on line 1"),
+        ("[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_a_broken_row_is_quarantined_with_its_line_and_the_others_go_on(
+    tmp_path: Path, line: str, expected: str
+) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", {"id": "first", "text": "a"}, "", line, {"id": "last", "text": "b"})
+    items = listed(path)
+    assert list(items) == ["first", "rows.jsonl:3", "last"]
+    with pytest.raises(ParseError, match="line 3") as caught:
+        items["rows.jsonl:3"].read()
+    assert expected in str(caught.value)
+    assert items["rows.jsonl:3"].acl == NOBODY
+
+
+def test_a_row_that_is_not_utf8_is_quarantined(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"id": 1, "text": "ok"}\n{"id": 2, "text": "\xff"}\n')
+    items = listed(tmp_path / "rows.jsonl")
+    assert items["1"].read() == b"ok"
+    with pytest.raises(ParseError, match="line 2"):
+        items["rows.jsonl:2"].read()
+
+
+def test_an_over_long_row_is_refused_and_the_next_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_module, "MAX_ROW_BYTES", 100)
+    path = jsonl(tmp_path / "rows.jsonl", {"id": "big", "text": "x" * 1000}, {"id": "small", "text": "y"})
+    items = listed(path)
+    with pytest.raises(TooLarge, match="line 1"):
+        items["rows.jsonl:1"].read()
+    assert items["small"].read() == b"y"
+
+
+def test_a_row_carries_its_own_rights(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "r.jsonl", {"id": "a", "text": "x", "acl": {"allow": ["group:hr"], "deny": ["user:eve"]}})
+    item = listed(path)["a"]
+    assert (item.acl, item.acl_error) == (Acl(("group:hr",), ("user:eve",)), None)
+
+
+@pytest.mark.parametrize(
+    "acl",
+    [
+        None,
+        "everyone",
+        [],
+        {},
+        {"alow": ["everyone"]},
+        {"allow": "everyone"},
+        {"allow": ["all"]},
+        {"allow": [1]},
+        {"allow": None},
+        5,
+    ],
+)
+def test_malformed_rights_of_a_row_are_nobody_and_say_so(tmp_path: Path, acl: object) -> None:
+    item = listed(jsonl(tmp_path / "r.jsonl", {"id": "a", "text": "x", "acl": acl}))["a"]
+    assert item.acl == NOBODY
+    assert item.acl_error is not None and "nobody" in item.acl_error
+
+
+def test_rows_of_a_file_in_a_folder_are_matched_by_the_rules_for_that_file(tmp_path: Path) -> None:
+    jsonl(tmp_path / "hr/cases.jsonl", {"id": "../x", "text": "x"})
+    (item,) = listed(tmp_path).values()
+    assert (item.document_id, item.path) == ("hr/cases.jsonl#../x", "hr/cases.jsonl")
+
+
+def test_jsonl_is_streamed(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "r.jsonl", *({"id": n, "text": "x"} for n in range(1000)))
+    items = open_source(path).items()
+    assert next(items).document_id == "0"
+    path.write_text("")
+    assert len(list(items)) < 999

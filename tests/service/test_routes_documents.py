@@ -1,0 +1,135 @@
+"""/v1/documents: who may see, put and delete."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+Headers = Callable[[str], dict[str, str]]
+
+
+def listed(client: TestClient, headers: dict[str, str], **parameters: Any) -> list[dict[str, Any]]:
+    response = client.get("/v1/documents", params={"collection": "company", **parameters}, headers=headers)
+    assert response.status_code == 200, response.text
+    return list(response.json()["documents"])
+
+
+def path_of(client: TestClient, headers: dict[str, str], title: str) -> str:
+    (document,) = [one for one in listed(client, headers) if one["title"] == title]
+    return f"/v1/documents/{document['document_id']}"
+
+
+def put(client: TestClient, headers: dict[str, str], **change: Any) -> Any:
+    body = {
+        "collection": "notes",
+        "document_id": "note-1",
+        "text": "The canteen serves soup on Mondays.",
+        "acl": {"allow": ["user:alice"]},
+    }
+    return client.post("/v1/documents", json=body | change, headers=headers)
+
+
+def test_the_list_holds_what_one_may_read(client: TestClient, as_: Headers) -> None:
+    assert {one["title"] for one in listed(client, as_("alice"))} == {
+        "Parental leave",
+        "Travel policy",
+        "Marketing budget",
+    }
+    assert {one["title"] for one in listed(client, as_("bob"))} == {"Parental leave", "Travel policy"}
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(client: TestClient, as_: Headers) -> None:
+    seen, cursor = [], None
+    for _ in range(3):
+        parameters = {"collection": "company", "limit": 1} | ({"cursor": cursor} if cursor else {})
+        body = client.get("/v1/documents", params=parameters, headers=as_("alice")).json()
+        seen += body["documents"]
+        cursor = body["next"]
+    assert cursor is None
+    assert seen == listed(client, as_("alice"))
+
+
+def test_a_made_up_cursor_is_refused(client: TestClient, as_: Headers) -> None:
+    for cursor in ("!!", base64.urlsafe_b64encode(b"\xff\xfe").decode()):
+        response = client.get("/v1/documents", params={"collection": "company", "cursor": cursor}, headers=as_("alice"))
+        assert response.status_code == 400
+
+
+def test_one_document_is_described(client: TestClient, as_: Headers) -> None:
+    body = client.get(
+        path_of(client, as_("alice"), "Marketing budget"), params={"collection": "company"}, headers=as_("alice")
+    )
+    assert body.json()["chunks"] == 1
+
+
+def test_missing_forbidden_and_foreign_documents_look_the_same(client: TestClient, as_: Headers) -> None:
+    """Same status, body and headers (but the request id), by every door and for every reason."""
+    budget = path_of(client, as_("alice"), "Marketing budget")
+    replies = [
+        client.get("/v1/documents/no-such-thing", params={"collection": "company"}, headers=as_("bob")),
+        client.get(budget, params={"collection": "company"}, headers=as_("bob")),
+        client.get(budget, params={"collection": "company"}, headers=as_("mia")),
+        client.get(budget, params={"collection": "plans"}, headers=as_("bob")),
+        client.get(budget, params={"collection": "nowhere"}, headers=as_("bob")),
+    ]
+    seen = {
+        (
+            reply.status_code,
+            reply.text,
+            frozenset(set(reply.headers.items()) - {("x-request-id", reply.headers["x-request-id"])}),
+        )
+        for reply in replies
+    }
+    assert len(seen) == 1
+    assert replies[0].status_code == 404
+
+
+def test_putting_takes_an_editors_key(client: TestClient, as_: Headers) -> None:
+    response = put(client, as_("alice"))
+    assert response.status_code == 403
+    assert response.json()["type"] == "urn:loremill:error:AccessDenied"
+
+
+def test_a_reader_cannot_delete_and_learns_nothing_by_trying(client: TestClient, as_: Headers) -> None:
+    budget = path_of(client, as_("alice"), "Marketing budget")
+    replies = [
+        client.delete(path, params={"collection": "company"}, headers=as_("bob"))
+        for path in (budget, "/v1/documents/x")
+    ]
+    assert {reply.status_code for reply in replies} == {403}
+    assert len({reply.text for reply in replies}) == 1
+
+
+def test_a_document_is_put_found_replaced_and_deleted(client: TestClient, as_: Headers) -> None:
+    search = {"query": "canteen soup", "collection": "notes"}
+    assert put(client, as_("editor")).status_code == 201
+    assert "Mondays" in client.post("/v1/search", json=search, headers=as_("alice")).text
+    assert "Mondays" not in client.post("/v1/search", json=search, headers=as_("bob")).text
+    assert put(client, as_("editor"), text="The canteen serves soup on Fridays.").status_code == 201
+    found = client.post("/v1/search", json=search, headers=as_("alice")).text
+    assert "Fridays" in found
+    assert "Mondays" not in found
+    gone = client.delete("/v1/documents/note-1", params={"collection": "notes"}, headers=as_("editor"))
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert "Fridays" not in client.post("/v1/search", json=search, headers=as_("alice")).text
+    again = client.delete("/v1/documents/note-1", params={"collection": "notes"}, headers=as_("editor"))
+    assert again.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change", [{"acl": None}, {"acl": {"allow": "everyone"}}, {"text": ""}, {"principal": "bob"}, {"tenant": "rival"}]
+)
+def test_a_document_without_acl_or_with_surprises_is_refused(
+    client: TestClient, as_: Headers, change: dict[str, Any]
+) -> None:
+    assert put(client, as_("editor"), **change).status_code == 422
+
+
+def test_an_acl_name_of_no_kind_is_refused(client: TestClient, as_: Headers) -> None:
+    response = put(client, as_("editor"), acl={"allow": ["finance"]})
+    assert response.status_code == 400
+    assert "group:NAME" in response.json()["detail"]

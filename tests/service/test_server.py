@@ -1,0 +1,58 @@
+"""The real server process, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def url(place: Any) -> Iterator[str]:
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--home", str(place.home), "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield json.loads(server.stdout.readline())["url"]
+        server.terminate()
+        assert server.wait(timeout=30) in {0, -15}
+
+
+@pytest.mark.slow
+def test_an_answer_streams_as_server_sent_events(url: str, place: Any) -> None:
+    headers = {"Authorization": f"Bearer {place.keys['bob']}"}
+    body = {"question": "How long is parental leave?", "collection": "company", "stream": True}
+    with httpx.stream("POST", f"{url}/v1/ask", json=body, headers=headers, timeout=60) as response:
+        assert response.status_code == 200
+        lines = list(response.iter_lines())
+    kinds = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    assert kinds[-1] == "answer"
+    last = json.loads([line for line in lines if line.startswith("data: ")][-1].removeprefix("data: "))
+    assert "20 weeks" in last["answer"]
+
+
+@pytest.mark.slow
+def test_a_client_that_leaves_at_once_does_no_harm(url: str, place: Any) -> None:
+    headers = {"Authorization": f"Bearer {place.keys['bob']}"}
+    body = {"question": "How long is parental leave?", "collection": "company", "stream": True}
+    for _ in range(3):
+        with httpx.stream("POST", f"{url}/v1/ask", json=body, headers=headers, timeout=60) as response:
+            next(response.iter_lines())
+    assert httpx.get(f"{url}/readyz", timeout=10).text == "ok"
+    assert httpx.post(f"{url}/v1/search", json={"query": "leave", "collection": "company"}).status_code == 401
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_a_usage_error(url: str, place: Any) -> None:
+    port = url.rsplit(":", 1)[1]
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", port, "--home", str(place.home), "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 64
+    assert "cannot listen" in json.loads(ran.stdout)["error"]["detail"]
