@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -85,19 +86,23 @@ def write_build(
         vectors: float32, shape (len(keys), config.dim), unit rows.
         texts: (title and headings, text) of each key, in the same order.
         classes: ACL class by document id, now.
+    A build that is there but damaged is written again.
+
     Raises:
         IndexBackendError: the disk is full or the folder cannot be written; nothing half-written is left under the build's name.
     """
     manifest = Manifest(build_id(keys, config), len(keys), len({key.document_id for key in keys}), config)
     target = folder / manifest.build_id
-    if (target / "manifest.json").exists():
+    if _is_whole(target):
         return manifest
     aside = folder / f".{manifest.build_id}.{os.getpid()}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)  # in a container a run that crashed may have had the same process id
     try:
         aside.mkdir(parents=True)
         _write_files(aside, keys, vectors, texts, classes, manifest)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
+        _sync(folder)
     except (OSError, ValueError, RuntimeError) as error:  # tantivy and FAISS report a full disk as the latter two
         raise IndexBackendError(f"build {manifest.build_id} could not be written: {error}") from error
     finally:
@@ -126,11 +131,34 @@ def _write_files(
         for document, acl_class, (title, text) in zip(documents, built_classes, texts, strict=True)
     )
     build_lexical(rows, folder / "lexical")
-    (folder / "manifest.json").write_text(json.dumps(manifest.to_json(), indent=1), "utf-8")
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    content = manifest.to_json() | {"files": _sizes(folder)}
+    (folder / "manifest.json").write_text(json.dumps(content, indent=1), "utf-8")
+    for path in (folder, *folder.rglob("*")):
+        _sync(path)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size of every file of a build but its manifest; tantivy's lock files are no part of it."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files if path.name != "manifest.json"}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_whole(folder: Path) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        Build(folder)
+    except BuildCorrupt:
+        return False
+    return True
 
 
 class Build:
@@ -143,12 +171,16 @@ class Build:
             BuildCorrupt: a file is missing or does not agree with the manifest.
         """
         try:
-            self.manifest = Manifest.from_json(json.loads((folder / "manifest.json").read_text("utf-8")))
+            content = json.loads((folder / "manifest.json").read_text("utf-8"))
+            self.manifest = Manifest.from_json(content)
+            for name, size in content["files"].items():
+                if (found := (folder / name).stat().st_size) != size:
+                    raise ValueError(f"{name} has {found} bytes instead of {size}")
             with np.load(folder / "rows.npz", allow_pickle=False) as rows:
                 self._chunk_ids, self._row_documents = rows["chunk_ids"], rows["documents"]
                 built_classes: Int32Vector = rows["classes"]
             self._document_ids: list[str] = json.loads((folder / "documents.json").read_text("utf-8"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
             raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
         self.vectors: VectorIndex = vector_backend(self.manifest.config.vector_index).open(folder / "vectors.index")
         self.lexical = LexicalIndex(folder / "lexical", row_documents=self._row_documents, built_classes=built_classes)

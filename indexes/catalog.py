@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter, readable_classes
 from indexes.batches import batched
-from indexes.errors import CollectionNotFound, IndexBackendError, UnsupportedFilter
+from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError, UnsupportedFilter
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine, TableValuedAlias
 
 
 def now() -> str:
@@ -106,7 +106,8 @@ class Catalog:
         Raises:
             IndexBackendError: it cannot be opened or was written by another version.
         """
-        from sqlalchemy import create_engine, event, insert, select
+        from sqlalchemy import create_engine, event, inspect, select
+        from sqlalchemy.dialects.sqlite import insert
         from sqlalchemy.exc import DatabaseError
 
         from indexes import tables
@@ -119,16 +120,21 @@ class Catalog:
         engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60.0})
         event.listen(engine, "connect", _pragmas)
         try:
-            with engine.begin() as db:
-                tables.metadata.create_all(db)
+            with engine.connect() as db:
+                known = inspect(db).has_table(tables.state.name)
+            if not known:
+                with engine.begin() as db:
+                    db.exec_driver_sql("BEGIN IMMEDIATE")  # whoever comes second finds everything made
+                    tables.metadata.create_all(db)
+                    row = {"key": "schema", "value": str(tables.SCHEMA_VERSION)}
+                    db.execute(insert(tables.state).on_conflict_do_nothing(), row)
+            with engine.connect() as db:
                 found = db.execute(select(tables.state.c.value).where(tables.state.c.key == "schema")).scalar()
-                if found is None:
-                    db.execute(insert(tables.state), {"key": "schema", "value": str(tables.SCHEMA_VERSION)})
-                elif int(found) != tables.SCHEMA_VERSION:
-                    raise IndexBackendError(
-                        f"{path} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
-                        "use the version that wrote it, or ingest into a new home"
-                    )
+            if found != str(tables.SCHEMA_VERSION):
+                raise IndexBackendError(
+                    f"{path} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
+                    "use the version that wrote it, or ingest into a new home"
+                )
         except DatabaseError as error:
             engine.dispose()
             raise IndexBackendError(f"the catalog {path} cannot be opened: {error.orig or error}") from error
@@ -139,9 +145,17 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view of the database."""
-        with self._engine.connect() as db:
-            yield db
+        """One consistent view of the database, however many statements it takes."""
+        from sqlalchemy.exc import DatabaseError
+
+        try:
+            with self._engine.connect() as db:
+                db.exec_driver_sql("BEGIN")  # the driver itself begins a transaction at the first write only
+                yield db
+        except DatabaseError as error:
+            raise IndexBackendError(f"the catalog could not be read: {error.orig or error}") from error
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -150,9 +164,12 @@ class Catalog:
 
         try:
             with self._engine.begin() as db:
+                db.exec_driver_sql("BEGIN IMMEDIATE")  # so that what is read here still holds when it is written
                 yield db
         except DatabaseError as error:
             raise IndexBackendError(f"the catalog could not be written, nothing was changed: {error.orig or error}") from error
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
 
     # -- collections -------------------------------------------------------------------------------------------------
 
@@ -311,25 +328,26 @@ class Catalog:
     def matching_documents(self, collection: str, where: Mapping[str, Any]) -> set[str]:
         """Return ids of the documents whose metadata has every `where` value (a list matches by any of its members).
 
-        The keys `document_id`, `uri`, `title` and `format` mean the document's own fields.
+        Numbers match as numbers (1 and 1.0 are one), booleans match booleans alone, and text matches what a value looks like
+        in JSON, so that `year=2024` and `draft=true` can be typed. The keys `document_id`, `uri`, `title` and `format` mean the document's own fields.
 
         Raises:
-            UnsupportedFilter: a value is not a string, number or boolean, or a key holds a double quote.
+            UnsupportedFilter: a value is not a string, a number below 2**63 or a boolean, or a key holds a double quote.
         """
-        from sqlalchemy import String, cast, exists, func, select
+        from sqlalchemy import exists, func, select
 
         from indexes.tables import documents
 
         query = select(documents.c.document_id).where(documents.c.collection == collection)
         for key, value in where.items():
-            if not isinstance(value, str | int | float | bool) or '"' in key:
+            small = not isinstance(value, int) or abs(value) < 2**63
+            if not isinstance(value, str | int | float) or not small or '"' in key:
                 raise UnsupportedFilter(f"where {key}={value!r}: only key = string, number or boolean can be filtered by")
             if key in {"document_id", "uri", "title", "format"}:
                 query = query.where(documents.c[key] == str(value))
                 continue
-            text = str(int(value)) if isinstance(value, bool) else str(value)
-            member = func.json_each(documents.c.metadata, f'$."{key}"').table_valued("value")
-            query = query.where(exists(select(1).select_from(member).where(cast(member.c.value, String) == text)))
+            member = func.json_each(documents.c.metadata, f'$."{key}"').table_valued("value", "type")
+            query = query.where(exists(select(1).select_from(member).where(_means(member, value))))
         with self.read() as db:
             return set(db.execute(query).scalars())
 
@@ -402,6 +420,17 @@ class Catalog:
             row = db.execute(query).first()
         return row.text if row is not None and row.class_id in access.classes else None
 
+
+def _means(member: TableValuedAlias, value: str | float | bool) -> ColumnElement[bool]:
+    """Say in SQL whether a member that json_each yields is `value`."""
+    from sqlalchemy import String, case, cast
+
+    kind = member.c.type
+    if isinstance(value, bool):
+        return kind == str(value).lower()
+    if isinstance(value, str):
+        return case((kind.in_(("true", "false")), kind), else_=cast(member.c.value, String)) == value
+    return kind.in_(("integer", "real")) & (member.c.value == value)
 
 
 def _chunk(row: Any) -> Chunk:

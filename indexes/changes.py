@@ -87,8 +87,8 @@ def apply_change(db: Connection, collection: str, change: CatalogChange) -> None
         if stored.chunks:
             db.execute(insert(chunks), [_chunk_row(collection, chunk, hash_) for chunk, hash_ in stored.chunks])
     for state in change.touched:
-        values = {"uri": state.uri, "path": state.path, "metadata": dict(state.metadata), "source": state.source}
-        values |= {"class_id": class_id(db, state.acl), "source_hash": state.source_hash}
+        values: dict[str, Any] = {"uri": state.uri, "path": state.path, "source": state.source}
+        values |= {"metadata": dict(state.metadata), "class_id": class_id(db, state.acl), "source_hash": state.source_hash}
         db.execute(
             update(documents)
             .where(documents.c.collection == collection, documents.c.document_id == state.document_id)

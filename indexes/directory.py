@@ -1,7 +1,7 @@
 """The directory: which names are principals, and which API keys speak for them. One SQLite file, `HOME/directory.db`.
 
-A key is bound to a name or to a literal. A name is resolved at each request, so a group taken away by the next import is
-gone for the next request of every key, and a key whose principal was removed, renamed or moved opens nothing.
+A key is bound to a name or to a literal. A name is resolved at each request, so a group taken away by an import is gone
+for the next request of every key, and a key whose principal was removed, renamed or moved opens nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Identity:
 
 @cache
 def _tables() -> tuple[Table, Table]:
-    """Return the tables `principals` and `api_keys`; SQLAlchemy costs 0.2 s to import, which a cold search need not pay."""
+    """Return the tables `principals` and `api_keys`; made late, for importing SQLAlchemy costs 0.2 s."""
     from sqlalchemy import JSON, Column, MetaData, String, Table
 
     metadata = MetaData()
@@ -98,7 +98,7 @@ def _tables() -> tuple[Table, Table]:
 
 
 def _hash(secret: str) -> str:
-    """Hash a secret for storage. It carries 256 random bits, so there is no dictionary to try and no need of a slow hash."""
+    """Hash a secret for storage. With 256 random bits there is no dictionary to try, hence no need of a slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -107,7 +107,7 @@ def _now() -> str:
 
 
 class Directory:
-    """Principals and API keys of one home. Safe to share among threads, and processes see each other's changes at once."""
+    """Principals and API keys of one home. Safe among threads; processes see each other's changes at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -160,8 +160,8 @@ class Directory:
         tenants are left alone. All or nothing: one transaction.
 
         Raises:
-            ConfigError: the file is malformed, naming the line, or one of its names belongs to a tenant that it does not
-                name (taking a name over would hand its keys to another tenant).
+            ConfigError: the file is malformed, naming the line, or one of its names belongs to a tenant that it does
+                not name (taking a name over would hand its keys to another tenant).
         """
         entries = read_principals(Path(path))
         tenants = sorted({principal.tenant for principal in entries.values()})
@@ -249,7 +249,7 @@ class Directory:
         return [KeyInfo(r.key_id, r.principal, Role(r.role), r.label, r.created, r.revoked) for r in rows]
 
     def authenticate(self, secret: str) -> Identity | None:
-        """Return who the secret speaks for now, or None: unknown, wrong, revoked, or its principal is no longer the same."""
+        """Return who the secret speaks for now, or None: unknown, revoked, or its principal is no longer the same."""
         prefix, _, rest = secret.partition("_")
         key_id = rest.partition("_")[0]
         _, table = _tables()

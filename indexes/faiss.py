@@ -13,6 +13,9 @@ from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, U
 from indexes.vectors import RowScores
 from indexes.vocabulary import Float32Matrix
 
+_ROUNDING = 1e-5
+"""FAISS's sums differ in their last bits with a row's place in its batches, so equal rows need not tie there."""
+
 
 def _faiss() -> Any:
     try:
@@ -78,10 +81,21 @@ class FaissIndex:
             bits = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
         params = faiss.SearchParameters(sel=selector) if selector is not None else None
-        # A few more than asked, so that a tie at the border is broken by row and not by FAISS's heap.
-        wanted = min(top_k + 8, int(np.count_nonzero(mask)))
-        scores, rows = self._index.search(np.ascontiguousarray(queries), wanted, params=params)
-        return [_best(row, score, top_k) for row, score in zip(rows, scores, strict=True)]
+        return [self._best(query[None], top_k, int(np.count_nonzero(mask)), params) for query in queries]
+
+    def _best(self, query: Float32Matrix, top_k: int, readable: int, params: Any) -> RowScores:
+        """Take candidates until none that could tie with the last wanted one is left out, then score them alike."""
+        wanted = top_k + 8
+        while True:
+            wanted = min(wanted, readable)
+            scores, rows = self._index.search(np.ascontiguousarray(query), wanted, params=params)
+            if wanted == readable or scores[0, -1] < scores[0, top_k - 1] - _ROUNDING:
+                break
+            wanted *= 2
+        found = rows[0][rows[0] >= 0]
+        exact = self.scores(query, found)
+        order = np.lexsort((found, -exact))[:top_k]
+        return found[order], exact[order]
 
     def norms(self) -> npt.NDArray[np.float32]:
         if not len(self):
@@ -93,11 +107,5 @@ class FaissIndex:
         if not len(rows):
             return np.empty(0, np.float32)
         vectors = self._index.reconstruct_batch(rows)
-        return np.asarray(vectors @ query[0], dtype=np.float32)
-
-
-def _best(rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], top_k: int) -> RowScores:
-    found = rows >= 0
-    rows, scores = rows[found], scores[found]
-    order = np.lexsort((rows, -scores))[:top_k]
-    return rows[order], np.clip(scores[order], -1.0, 1.0)
+        # Row by row: in a matrix product equal rows may differ in the last bit.
+        return np.asarray(np.clip(np.einsum("ij,j->i", vectors, query[0]), -1.0, 1.0), dtype=np.float32)

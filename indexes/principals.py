@@ -3,8 +3,8 @@
     alice: {tenant: halden, groups: [finance]}
     bob:   {tenant: halden, subject: "user:robert", groups: ["group:sales", staff]}
 
-The same mapping may stand under a top-level key `principals`. Groups need no `group:` prefix; the subject is `user:NAME`
-unless given.
+The same mapping may stand under a top-level key `principals`. Groups need no `group:` prefix; the subject is
+`user:NAME` unless given.
 """
 
 from __future__ import annotations

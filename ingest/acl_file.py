@@ -14,8 +14,8 @@ pattern without a slash matches that name at any depth; with one it starts at th
 trailing `/` means everything below. A pattern that ends in a plain name also means everything below that name.
 Brackets and braces are ordinary characters.
 
-A rule replaces the decision before it: a missing `allow` is nobody. A rule that states only `deny` narrows: it keeps the
-decision before it and adds its own names to deny, so that no rule without `allow` ever opens anything.
+A rule replaces the decision before it: a missing `allow` is nobody. A rule that states only `deny` narrows: it keeps
+the decision before it and adds its own names to deny, so that no rule without `allow` ever opens anything.
 
 The file decides who may read, so it is read strictly: an unknown or repeated key or a wrong type is an error with its
 line, and nothing is indexed, rather than a guess that opens or closes a folder.
@@ -67,7 +67,8 @@ class AclRules:
         """Read the file.
 
         Raises:
-            ConfigError: it cannot be read, is not YAML, or is not of the form above; names file, line and what is expected.
+            ConfigError: it cannot be read, is not YAML, or is not of the form above; names file, line and what is
+                expected.
         """
         path = Path(path)
         try:

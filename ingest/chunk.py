@@ -1,8 +1,9 @@
 """Documents into chunks that follow their structure.
 
-Text is read as Markdown blocks (headings, paragraphs, lists, tables, fenced code). A heading starts a chunk; whole blocks are
-packed into chunks of nearly even size; sections too small to be found alone join their next siblings. A block is torn only if it
-alone is too long: tables between rows, code between lines, lists between items, prose between sentences, then words, then letters.
+Text is read as Markdown blocks (headings, paragraphs, lists, tables, fenced code). A heading starts a chunk; whole
+blocks are packed into chunks of nearly even size; sections too small to be found alone join their next siblings. A
+block is torn only if it alone is too long: tables between rows, code between lines, lists between items, prose between
+sentences, then words, then letters.
 """
 
 from __future__ import annotations
@@ -58,13 +59,15 @@ def chunk(document: Document, *, max_tokens: int, overlap: int, count_tokens: Co
     Args:
         document: its text is read as Markdown.
         max_tokens: most tokens in a chunk, at least 1. Only a single letter that counts more may exceed it.
-        overlap: most tokens that a chunk repeats from the end of the one before it in its section; less than `max_tokens`.
+        overlap: most tokens that a chunk repeats from the end of the one before it in its section; less than
+            `max_tokens`.
         count_tokens: tokens of each text; called with many texts at once. The sum over the parts of a text must not be
             less than the count of the whole.
     Returns:
-        Chunks with `document.text[c.start:c.end] == c.text`; without overlap they are disjoint, and every character that
-        is not blank lies in one of them. A text of at most `max_tokens` tokens is one chunk; a blank text is none.
-        `headings` is the path to the chunk's first line; in a later part of a long table its last entry is the header row.
+        Chunks with `document.text[c.start:c.end] == c.text`; without overlap they are disjoint, and every character
+        that is not blank lies in one of them. A text of at most `max_tokens` tokens is one chunk; a blank text is
+        none. `headings` is the path to the chunk's first line; in a later part of a long table its last entry is the
+        header row.
     Raises:
         ConfigError: `max_tokens` or `overlap` is out of range.
     Cost: linear in the text; `count_tokens` is called once on the blocks, and on the pieces of over-long ones.
@@ -170,11 +173,14 @@ def _heading(text: str, span: _Span) -> tuple[int, str]:
     return len(line) - len(line.lstrip("#")), _heading_text(line)
 
 
-# -- over-long blocks ----------------------------------------------------------------------------------------------------
+# -- over-long blocks --------------------------------------------------------------------------------------------------
 
 
 def _torn(text: str, spans: list[_Span], room: int, count_tokens: CountTokens) -> Iterator[_Span]:
-    """The spans, with each that weighs more than `room` replaced by its pieces; one call counts all the pieces of a step."""
+    """The spans, with each that weighs more than `room` replaced by its pieces.
+
+    One call counts all the pieces of a step.
+    """
     for cut in (_natural_cuts, _word_cuts, _letter_cuts):
         if all(span.weight <= room for span in spans):
             break
@@ -219,7 +225,7 @@ def _cut_at(text: str, span: _Span, ends: re.Pattern[str]) -> Iterator[_Span]:
         yield replace(piece, header=span.header)
 
 
-# -- sections ------------------------------------------------------------------------------------------------------------
+# -- sections ----------------------------------------------------------------------------------------------------------
 
 
 def _sections(text: str, spans: list[_Span]) -> list[_Section]:
@@ -297,7 +303,7 @@ def _path(section: _Section, spans: list[_Span]) -> tuple[str, ...]:
 def _overlapped(
     text: str, groups: list[tuple[tuple[str, ...], list[_Span]]], overlap: int, count_tokens: CountTokens
 ) -> list[int]:
-    """Where each chunk starts: up to `overlap` tokens of whole words before its first span, if the section is the same."""
+    """Where each chunk starts: up to `overlap` tokens of whole words before its first span, in the same section."""
     starts = [spans[0].start for _, spans in groups]
     if not overlap:
         return starts

@@ -1,7 +1,7 @@
 """Parsing in a worker process that may be killed.
 
-The worker is `python -m ingest.isolate`, not a multiprocessing child: that one would run the caller's script a second time.
-Its answers are JSON, never pickles, because what has read a hostile file is not to be trusted with code.
+The worker is `python -m ingest.isolate`, not a multiprocessing child: that one would run the caller's script a second
+time. Its answers are JSON, never pickles, because what has read a hostile file is not to be trusted with code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from indexes import errors
@@ -39,8 +41,8 @@ def parse_isolated(
 ) -> Parsed:
     """Return what `ingest.parse.parse` returns, from a process that may be killed.
 
-    Formats that no C library reads are parsed here and now. Workers are kept for the next call, one for each thread that
-    calls at the same time.
+    Formats that no C library reads are parsed here and now. Workers are kept for the next call, one for each thread
+    that calls at the same time.
 
     Args:
         timeout_s: seconds from the call to the answer, the start of a worker included (about 0.3 s, once).
@@ -82,7 +84,7 @@ class _Worker:
     """One process; a request is a line of JSON and the bytes, an answer is a line of JSON."""
 
     def __init__(self, max_memory_bytes: int) -> None:
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ingest.isolate", str(max_memory_bytes)],
             stdin=subprocess.PIPE,
@@ -97,7 +99,8 @@ class _Worker:
 
     def ask(self, request: dict[str, Any], data: bytes, timeout_s: float) -> dict[str, Any]:
         """Raises TimeoutError, or EOFError or OSError where the worker has died."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         deadline = time.monotonic() + timeout_s
         head = json.dumps({**request, "size": len(data), "seconds": timeout_s}).encode() + b"\n"
         self.process.stdin.write(head + data)
@@ -117,16 +120,12 @@ class _Worker:
         return answer
 
     def kill(self) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         for pipe in (self.process.stdin, self.process.stdout):
-            try:
+            with suppress(OSError):  # the rest of the request has nowhere to go
                 if pipe is not None:
                     pipe.close()
-            except OSError:  # the rest of the request has nowhere to go
-                pass
         self.process.wait()
 
 
@@ -135,7 +134,7 @@ def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
         parsed = parse(data, **request)
     except errors.DependencyMissing as error:
         return {"error": "DependencyMissing", "message": str(error).split(" is not installed")[0]}
-    except Exception as error:
+    except errors.LoremillError as error:  # anything else is a crash
         return {"error": type(error).__name__, "message": str(error)}
     return {"title": parsed.title, "text": parsed.text, "metadata": parsed.metadata}
 

@@ -1,7 +1,7 @@
 """From bytes to Markdown: which parser, within which limits, and what its failures are called.
 
-`parse` runs in this process. `parse_isolated` runs parsers of binary formats in a worker process with a time and a memory
-limit, because a C library that meets a crafted file may hang, crash or swallow the machine.
+`parse` runs in this process. `parse_isolated` runs parsers of binary formats in a worker process with a time and a
+memory limit, because a C library that meets a crafted file may hang, crash or swallow the machine.
 """
 
 from __future__ import annotations
@@ -75,9 +75,14 @@ FORMATS: dict[str, Format] = {
 }
 _BY_EXTENSION = {extension: entry.name for entry in FORMATS.values() for extension in entry.extensions}
 _FOREIGN = (  # what a file with a text format's extension must not begin with
-    (ZIP_MAGIC, "a zip archive"), (OLE_MAGIC, "an OLE container (old Office or encrypted)"), (b"%PDF-", "a PDF"),
-    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"\x1f\x8b", "a gzip archive"), (b"\x7fELF", "a program"),
-)  # fmt: skip
+    (ZIP_MAGIC, "a zip archive"),
+    (OLE_MAGIC, "an OLE container (old Office or encrypted)"),
+    (b"%PDF-", "a PDF"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x7fELF", "a program"),
+)
 
 
 def format_of(name: str) -> str:

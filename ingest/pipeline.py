@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from indexes.access import Acl
 from indexes.catalog import Catalog, DocumentState
 from indexes.changes import CatalogChange, QuarantineEntry, StoredDocument
 from indexes.embedder import Embedder
 from indexes.errors import IngestError, TooLarge
 from indexes.settings import Settings
-from indexes.vocabulary import NOBODY, Document, digest
+from indexes.vocabulary import NOBODY, Acl, Document, digest
 from ingest.acl_file import AclRules
 from ingest.chunk import CHUNKER, chunk
 from ingest.clean import normalise

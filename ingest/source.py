@@ -111,8 +111,9 @@ class FileSource:
 class FolderSource:
     """Every file below a folder, sorted, but hidden ones and the control files in the root.
 
-    A symbolic link whose target lies inside the folder is passed over: the target is listed at its own place, under its own
-    rights. One that leads elsewhere is listed and refuses to be read, for the rights at the target are not known here.
+    A symbolic link whose target lies inside the folder is passed over: the target is listed at its own place, under
+    its own rights. One that leads elsewhere is listed and refuses to be read, for the rights at the target are not
+    known here.
     """
 
     root: Path
@@ -152,7 +153,10 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class RowSource:
-    """The rows of one JSONL file: {"id" or "_id", "text", "title"?, "metadata"?, "acl"?, "uri"?}; the id is the document's."""
+    """The rows of one JSONL file: {"id" or "_id", "text", "title"?, "metadata"?, "acl"?, "uri"?}.
+
+    The id is the document's.
+    """
 
     path: Path
 
@@ -168,7 +172,7 @@ def _glob_source(pattern: Path) -> FileSource:
     parts = pattern.absolute().parts
     fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:fixed]).resolve()
-    rest = os.path.join(*parts[fixed:])
+    rest = Path(*parts[fixed:]).as_posix()
 
     def list_files() -> list[Path]:
         found = [root / name for name in sorted(set(glob.glob(rest, root_dir=root, recursive=True)))]
@@ -197,7 +201,7 @@ def _file_items(path: Path, root: Path) -> Iterator[SourceItem]:
 
 
 def _name(path: Path, root: Path) -> str:
-    """The path below the root, as text that can be stored and that acl.yaml can match, whatever the file system holds."""
+    """The path below the root, as text that can be stored and matched, whatever the file system holds."""
     relative = path.relative_to(root).as_posix()
     printable = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", printable)

@@ -6,15 +6,17 @@ import re
 from functools import cached_property
 from itertools import pairwise
 
-from rag.facts import Facts, content_words, facts
+from rag.facts import Facts, facts
+from rag.words import content_words
 
 COVERAGE_WEIGHT = 0.8  # the rest goes to adjacent pairs: the same words in another order say less
 
+_NUMBERS = r"\d+(?:(?:,? and |, ?| ?& ?)(?:passages? )?\d+)*"
 _MARKER = re.compile(
-    r"\s?(?:\[(\d+(?:\s*[,;]\s*\d+)*)\](?!\()|【(\d+)[^】]*】|\(passages? (\d+(?:(?:,? and |, ?| ?& ?)(?:passages? )?\d+)*)\))",
-    re.IGNORECASE,
+    rf"\s?(?:\[(\d+(?:\s*[,;]\s*\d+)*)\](?!\()|【(\d+)[^】]*】|\(passages? ({_NUMBERS})\))", re.IGNORECASE
 )
-_MENTION = re.compile(r"\bpassages? \d+(?:(?:,? and |, ?| ?& ?)(?:passages? )?\d+)*", re.IGNORECASE)
+_STEP = re.compile(r"^(?:step|option|tip|method)\s+\d+\s*[:.)–-]\s*", re.IGNORECASE)
+_MENTION = re.compile(rf"\bpassages? {_NUMBERS}", re.IGNORECASE)
 
 
 class Claim:
@@ -31,7 +33,7 @@ class Claim:
         return facts(self.text)
 
     def lexical(self, source: Claim, context: frozenset[str] = frozenset()) -> float:
-        """Return the share, in [0, 1], of this claim's content words and word pairs in `source`; words may also stand in `context`."""
+        """Return the share, in [0, 1], of this claim's words and pairs in `source`; words may stand in `context`."""
         if not self.content:
             return 0.0
         coverage = len(self.content & (source.content | context)) / len(self.content)
@@ -42,7 +44,7 @@ class Claim:
 def split_markers(sentence: str) -> tuple[str, list[int]]:
     """Return the sentence without its citation markers, and their numbers in order, each once.
 
-    Markers are `[1]`, `[2][3]`, `[1, 2]`, `【1】`, `(passage 1)`; a bare "passage 1" stays in the text only as "passage".
+    Markers are `[1]`, `[2][3]`, `[1, 2]`, `【1】`, `(passage 1)`; "passage 1" in running text counts and stays.
     """
     found = [text for marker in _MARKER.finditer(sentence) for text in marker.groups() if text]
     text = _MARKER.sub("", sentence).strip()
@@ -52,5 +54,5 @@ def split_markers(sentence: str) -> tuple[str, list[int]]:
 
 
 def claim_of(sentence: str) -> Claim:
-    """Return the claim that a drafted sentence makes, its markers and mentions of passages aside."""
-    return Claim(_MENTION.sub("the passage", split_markers(sentence)[0]))
+    """Return the claim that a drafted sentence makes, its markers, list label and mentions of passages aside."""
+    return Claim(_STEP.sub("", _MENTION.sub("the passage", split_markers(sentence)[0])))

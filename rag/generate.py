@@ -1,4 +1,4 @@
-"""The generator protocol, its factory, and the one way in which a backend's tokens become an iterator that cannot hang."""
+"""The generator protocol, its factory, and the one way in which tokens become an iterator that cannot hang."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Generator(Protocol):
         """Yield the text in pieces, then one Usage.
 
         Raises:
-            GeneratorError: the backend cannot be reached, refuses, breaks off, or sends nothing for `generator_timeout_s`.
+            GeneratorError: the backend cannot be reached, refuses, breaks off, or sends nothing for
+            `generator_timeout_s`.
         """
 
 
@@ -76,9 +77,10 @@ _DONE: Final = object()
 def pump(
     produce: Callable[[Emit], None], *, timeout_s: float, what: str, abandon: Callable[[], None] = lambda: None
 ) -> Iterator[str | Usage]:
-    """Run `produce` in a thread and yield what it emits, waiting at most `timeout_s` for the first and for each next piece.
+    """Run `produce` in a thread and yield what it emits, waiting at most `timeout_s` for each piece.
 
-    A thread, because neither a socket's read timeout (keep-alive comments reset it) nor a native callback bounds that wait.
+    A thread, because neither a socket's read timeout (keep-alive comments reset it) nor a native callback bounds that
+    wait.
 
     Args:
         produce: calls its argument with every piece, and stops when that returns True.
@@ -98,7 +100,7 @@ def pump(
         try:
             produce(emit)
             inbox.put(_DONE)
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the iterator is consumed
+        except BaseException as error:  # raised again where the iterator is consumed
             inbox.put(error)
 
     threading.Thread(target=contextvars.copy_context().run, args=(work,), name=f"loremill {what}", daemon=True).start()
@@ -108,7 +110,8 @@ def pump(
                 piece = inbox.get(timeout=timeout_s)
             except queue.Empty:
                 raise GeneratorError(
-                    f"{what} sent nothing for {timeout_s:g} s; check that it runs, or set LOREMILL_GENERATOR_TIMEOUT_S higher"
+                    f"{what} sent nothing for {timeout_s:g} s; "
+                    "check that it runs, or set LOREMILL_GENERATOR_TIMEOUT_S higher"
                 ) from None
             if piece is _DONE:
                 return

@@ -59,7 +59,7 @@ class GgufGenerator:
                 if counts := chunk.get("usage"):
                     usage = Usage(counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0))
                 pieces = [choice.get("delta", {}).get("content") for choice in chunk.get("choices", ())]
-                return any([emit(piece) for piece in pieces if piece])
+                return any(list(map(emit, filter(None, pieces))))  # every piece is handed over, also after a True
 
             server.handle_chat_completions(request, on_chunk)
             if faults:

@@ -1,8 +1,8 @@
 """Is a sentence borne out by its sources? Citations are attached and checked here, never taken on a model's word.
 
-Two questions, two measures. `verify_sentence` and `attach_citations` ask whether one span supports one sentence: hard facts must agree
-(`rag.facts`), then enough of its content words must stand in the span. `check_support` asks how far a whole answer can be trusted given all
-passages, as a probability fitted on labelled answers.
+Two questions, two measures. `verify_sentence` and `attach_citations` ask whether one span supports one sentence: hard
+facts must agree (`rag.facts`), then enough of its content words must stand in the span. `check_support` asks how far a
+whole answer can be trusted given all passages, as a probability fitted on labelled answers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from functools import cached_property
 from itertools import pairwise
 
 from rag.claims import Claim, claim_of, split_markers
-from rag.facts import disagreement, words
+from rag.facts import disagreement
 from rag.passages import Passage
 from rag.sentences import readable, sentence_spans
 from rag.support import Embed, SentenceSupport, Support, check_support
+from rag.words import words
 
 __all__ = [
     "Attached",
@@ -31,15 +32,18 @@ __all__ = [
     "verify_sentence",
 ]
 
-MIN_SUPPORT = 0.5
-MIN_LEXICAL = 0.4
-MIN_COSINE = 0.75
+# Measured by `eval/bench/groundedness.py` on RAGTruth QA: at 0.6, before facts are compared, a span is found for 55 %
+# of the sentences labelled supported, 15 % of the unsupported, and 0.24 % against the passages of another question.
+MIN_SUPPORT = 0.6
+MIN_LEXICAL = 0.4  # with an embedder, from here on likeness decides: 73 %, 36 % and 0.9 % there
+MIN_COSINE = 0.8  # of all-MiniLM-L6-v2, on a fifth of that data: 9 % of what passes is labelled unsupported, else 14 %
+_JOINT_GAIN = 0.1  # so much more must several passages say together than the best of them alone
 _CHECKED_SPANS = 12  # spans per passage whose facts are compared, the best by words first
 
 
 @dataclass(frozen=True, slots=True)
 class SupportVerdict:
-    """Whether sources support a sentence: `markers` of those that do, the best one's `support`, else the `reason` why not."""
+    """Whether sources support a sentence: `markers` of those that do, the best `support`, else the `reason` why not."""
 
     supported: bool
     support: float
@@ -80,7 +84,7 @@ class Evidence:
 
     @cached_property
     def spans(self) -> dict[int, list[tuple[Claim, frozenset[str]]]]:
-        """For each passage number its sentences and pairs of neighbours, each with the stems of title and headings above it."""
+        """For each passage its sentences and pairs of neighbours, with the stems of title and headings above each."""
         return {number: list(_candidates(passage)) for number, passage in self._passages.items()}
 
     def best(self, claim: Claim, number: int) -> tuple[CitedSpan | None, float, str]:
@@ -103,9 +107,9 @@ class Evidence:
 def attach_citations(sentence: str, evidence: Evidence | Sequence[Passage]) -> Attached:
     """Return the citations that hold for one sentence of a draft.
 
-    Markers that the author wrote (`[1]`, `[2][3]`, `[1, 2]`, `【1】`) are kept where their passage supports the sentence; where none does,
-    the best supporting span among all passages is cited instead. Two written passages may support a sentence together.
-    Spans are one sentence, or two neighbours where one alone does not do.
+    Markers that the author wrote (`[1]`, `[2][3]`, `[1, 2]`, `【1】`) are kept where their passage supports the
+    sentence; where none does, the best supporting span among all passages is cited instead. Two written passages may
+    support a sentence together. Spans are one sentence, or two neighbours where one alone does not do.
     """
     if not isinstance(evidence, Evidence):
         evidence = Evidence(evidence)
@@ -114,8 +118,13 @@ def attach_citations(sentence: str, evidence: Evidence | Sequence[Passage]) -> A
     known = [number for number in written if number in evidence.spans]
     found = [evidence.best(claim, number) for number in known]
     kept = [span for span, _, _ in found if span]
-    if not kept and len(known) > 1:
-        kept = _together(claim, evidence, known)
+    if len(known) > 1 and len(kept) < len(known):
+        joint = _together(claim, evidence, known)
+        kept = (
+            joint
+            if joint and joint[0].support > max((span.support for span in kept), default=0.0) + _JOINT_GAIN
+            else kept
+        )
     if not kept:
         found += [evidence.best(claim, number) for number in evidence.numbers() if number not in known]
         kept = sorted((span for span, _, _ in found if span), key=lambda span: (-round(span.support, 3), span.marker))[
@@ -130,8 +139,9 @@ def attach_citations(sentence: str, evidence: Evidence | Sequence[Passage]) -> A
 def verify_sentence(sentence: str, sources: Sequence[tuple[int, str]], *, embed: Embed | None = None) -> SupportVerdict:
     """Return whether the cited spans, (marker, plain text) each, support the sentence.
 
-    Numbers with their units and bounds, dates, times, names, product codes and negation must agree; then the share of content words must
-    reach `MIN_SUPPORT`, or `MIN_LEXICAL` where `embed` is given and finds the two alike. `support` is that share, in [0, 1].
+    Numbers with their units and bounds, dates, times, names, product codes and negation must agree; then the share of
+    content words must reach `MIN_SUPPORT`, or `MIN_LEXICAL` where `embed` is given and finds the two alike. `support`
+    is that share, in [0, 1].
     """
     claim = claim_of(sentence)
     judged = []
@@ -151,10 +161,10 @@ def _judge(
     """Return (support, why not); the reason is "" where the span supports the claim."""
     if not claim.content:
         return 0.0, "the sentence says nothing that could be checked"
+    if lexical >= MIN_LEXICAL and (fault := disagreement(claim.facts, span.facts, context)):
+        return lexical, f"{fault} does not agree"
     if lexical < (MIN_LEXICAL if embed else MIN_SUPPORT):
         return lexical, "too few of its words stand in the passages"
-    if fault := disagreement(claim.facts, span.facts, context):
-        return lexical, f"{fault} does not agree"
     if embed and lexical < MIN_SUPPORT:
         rows = embed([claim.text, span.text])
         if float(rows[0] @ rows[1]) < MIN_COSINE:

@@ -73,6 +73,8 @@ class Loremill:
             for tenant in self._tenants.values():
                 tenant.close()
             self._tenants.clear()
+            if (directory := self.__dict__.pop("directory", None)) is not None:
+                directory.close()
 
     def __enter__(self) -> Loremill:
         return self

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server (vLLM, TGI, Ollama, llama.cpp, OpenAI) over HTTP. Nothing is called unless its URL is set."""
+"""Any OpenAI-compatible server (vLLM, TGI, Ollama, llama.cpp, OpenAI). Nothing is called unless its URL is set."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class OpenAIGenerator:
         )
 
     def stream(self, prompt: Prompt, *, max_tokens: int) -> Iterator[str | Usage]:
-        """See `rag.generate.Generator.stream`. A stream that ends before the model said that it is done is an error, not an answer."""
+        """See `rag.generate.Generator.stream`. A stream that ends before the model said so is an error."""
         client = self._client()
         request: dict[str, Any] = {
             "model": self.model,
@@ -101,7 +101,7 @@ class OpenAIGenerator:
         return openai.OpenAI(base_url=self._base_url, api_key=self._api_key, timeout=timeout, max_retries=0)
 
     def _open(self, client: openai.OpenAI, request: dict[str, Any], gone: threading.Event) -> openai.Stream[Any]:
-        """Return the open stream, after retries where they can help and without parameters that the server refuses by name."""
+        """Return the open stream, after retries where they help and without parameters that the server refuses."""
         import openai
 
         deadline, attempt = time.monotonic() + self._timeout_s, 0

@@ -28,13 +28,17 @@ def pack(hits: Sequence[Hit], *, max_tokens: int, count_tokens: Callable[[list[s
         max_tokens: budget for all texts together, at least 1.
         count_tokens: texts -> their lengths in the generator's or the embedder's tokens.
     Returns:
-        Passages numbered from 1. Exact repetitions of a text are dropped, the first stays. A passage is never torn: packing stops
-        before the first that does not fit. The first hit is always packed, also when it alone is over the budget.
+        Passages numbered from 1. Exact repetitions of a text are dropped, the first stays. A passage is never torn:
+        packing stops before the first that does not fit. The first hit is always packed, also when it alone is over
+        the budget.
     """
-    unique = list({hit.text: hit for hit in reversed(hits)}.values())[::-1]
+    unique: dict[str, Hit] = {}
+    for hit in hits:
+        unique.setdefault(hit.text, hit)
+    lengths = count_tokens(list(unique)) if unique else []
     passages: list[Passage] = []
     total = 0
-    for hit, tokens in zip(unique, count_tokens([hit.text for hit in unique]) if unique else [], strict=True):
+    for hit, tokens in zip(unique.values(), lengths, strict=True):
         total += tokens
         if passages and total > max_tokens:
             break

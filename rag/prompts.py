@@ -1,7 +1,7 @@
 """Versioned prompts with named variables; whatever was retrieved enters them fenced, as data.
 
-A prompt is a file `rag/prompts/NAME@VERSION.md`: a `<!-- system -->` part, a `<!-- user -->` part, `{{variables}}`. A changed prompt is a new
-version, never a changed file: releases name prompts by version and hash.
+A prompt is a file `rag/prompts/NAME@VERSION.md`: a `<!-- system -->` part, a `<!-- user -->` part, `{{variables}}`. A
+changed prompt is a new version, never a changed file: releases name prompts by version and hash.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class PromptTemplate:
         return frozenset(_VARIABLE.findall(self.system + self.user)) - _OWN
 
     def render(self, *, history: Sequence[Mapping[str, str]] = (), **values: str | Sequence[Passage]) -> Prompt:
-        """Return the messages for the given variables, with `history` (user and assistant turns) between system and user.
+        """Return the messages for the given variables, with `history` (earlier turns) between system and user.
 
-        The fence's boundary is a digest of all that the prompt shows: no text can contain its own digest, two equal requests give equal
-        prompts, and the next request has another one.
+        The fence's boundary is a digest of all that the prompt shows: no text can contain its own digest, equal
+        requests give equal prompts, and any other request has another boundary.
 
         Raises:
             ConfigError: a variable is missing or unknown, or a turn of the history is malformed.
@@ -108,7 +108,7 @@ def parse_prompt(reference: str, content: str) -> PromptTemplate:
 
 
 def neutralise(text: str) -> str:
-    """Return `text` with fence marks, chat-template tokens and role lines made harmless, legibly; for prompts only. Idempotent."""
+    """Return `text` with fence marks, chat-template tokens and role lines disarmed, legibly. Idempotent."""
     text = strip_invisible(text)
     while (disarmed := _CONTROL_TOKENS.sub(lambda token: token[0].translate(_DISARM), text)) != text:
         text = disarmed

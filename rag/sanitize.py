@@ -1,7 +1,7 @@
 """Answers carry no data out: a link or image that a planted document talked the model into must not reach a browser.
 
-An image loads without a click, so its URL can carry whatever the model was told to put there. Visible text stays; what a renderer would
-fetch, hide or reorder goes. Source: Greshake et al., arXiv:2302.12173, for the attack.
+An image loads without a click, so its URL can carry whatever the model was told to put there. Visible text stays; what
+a renderer would fetch, hide or reorder goes. Source: Greshake et al., arXiv:2302.12173, for the attack.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import re
 import unicodedata
 
 _HTML = (
-    "a|abbr|applet|area|article|audio|b|base|blink|body|br|button|canvas|center|code|dd|del|details|div|dl|dt|em|embed|font|footer|form|frame|"
-    "frameset|h[1-6]|head|header|hr|html|i|iframe|img|image|input|ins|kbd|label|li|link|main|map|marquee|math|meta|nav|noscript|object|ol|"
-    "option|p|param|picture|pre|q|s|script|section|select|small|source|span|strike|strong|style|sub|summary|sup|svg|table|tbody|td|template|"
-    "textarea|tfoot|th|thead|title|tr|track|tt|u|ul|use|var|video|wbr"
+    "a|abbr|applet|area|article|audio|b|base|blink|body|br|button|canvas|center|code|dd|del|details|div|dl|dt|em|"
+    "embed|font|footer|form|frame|frameset|h[1-6]|head|header|hr|html|i|iframe|img|image|input|ins|kbd|label|li|"
+    "link|main|map|marquee|math|meta|nav|noscript|object|ol|option|p|param|picture|pre|q|s|script|section|select|"
+    "small|source|span|strike|strong|style|sub|summary|sup|svg|table|tbody|td|template|textarea|tfoot|th|thead|"
+    "title|tr|track|tt|u|ul|use|var|video|wbr"
 )
 _INLINE_LINK = re.compile(
     r"!?\[([^\[\]]*)\]\(\s*(?:<[^<>\n]*>|[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*\)"
 )
-_REFERENCE_IMAGE = re.compile(r"!\[([^\[\]]*)\](?:\[[^\[\]]*\])?")
+_REFERENCE_IMAGE = re.compile(r"!\[([^\[\]]*)\](?:\[[^\[\]]*\])?(?!\()")
 _DEFINITION = re.compile(r"^[ \t>]*\[[^\[\]\n]+\]:[ \t]*\n?[ \t]*\S+[^\n]*$", re.MULTILINE)
 _TAG = re.compile(rf"</?(?:{_HTML})(?=[\s/>])[^<>]*>|<!--.*?-->|<[!?][^<>]*>", re.IGNORECASE | re.DOTALL)
 _OPEN_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
@@ -28,7 +29,7 @@ _ENDLESS = 50  # nested links deeper than this are broken up, not unwrapped
 
 
 def strip_invisible(text: str) -> str:
-    """Return `text` without control, format, bidi, tag and variation characters, and surrogates; newline and tab stay."""
+    """Return `text` without control, format, bidi and tag characters, and surrogates; newline and tab stay."""
     if text.isascii() and text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
@@ -42,8 +43,9 @@ def _invisible(char: str) -> bool:
 def sanitize(text: str) -> str:
     """Return generated Markdown with nothing in it that a renderer fetches, follows with data, or hides.
 
-    Images and links become their visible text, link definitions and HTML tags go, bare URLs lose user, query and fragment, invisible
-    characters go. Idempotent. `[1]` markers, emphasis, lists, tables and comparisons such as `a < b` stay as they are.
+    Images and links become their visible text, link definitions and HTML tags go, bare URLs lose user, query and
+    fragment, invisible characters go. Idempotent. `[1]` markers, emphasis, lists, tables and comparisons such as
+    `a < b` stay as they are.
     """
     text = strip_invisible(text)
     for _ in range(_ENDLESS):

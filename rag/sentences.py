@@ -1,7 +1,8 @@
 """Sentences of Markdown text as offsets, so that a citation can point at exactly what it rests on.
 
-Blocks come first (headings, fences, tables, list items, paragraphs), then sentences inside each block; a sentence never crosses
-a block. Rules instead of a model: no import, the same result everywhere, a megabyte in well under a second.
+Blocks come first (headings, fences, tables, list items, paragraphs), then sentences inside each block; a sentence
+never crosses a block. Rules instead of a model: no import, the same result everywhere, a megabyte in well under a
+second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
+
+
+def _word_set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
 
 _HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-{2,})\s*$")
@@ -28,20 +34,21 @@ _STOP = re.compile(
 )
 _BEFORE = re.compile(r"[^\s(\[\"“'*_/]+$")
 _AFTER = re.compile(r"""[\s>"'“‘«(\[*_`]*([\w-]*)""")
-_NEVER_LAST = frozenset(
-    "mr mrs ms dr prof st rev hon gen sgt capt messrs vs cf e.g i.e eg ie viz resp incl excl approx ca dept tel ext".split()
+_NEVER_LAST = _word_set(
+    "mr mrs ms dr prof st rev hon gen sgt capt messrs vs cf e.g i.e eg ie viz resp incl excl approx ca dept tel ext"
 )
-_BEFORE_NUMBER = frozenset(
-    "no nos nr p pp fig figs sec secs art arts vol ch eq tab app para paras par ref rev ver v item".split()
+_BEFORE_NUMBER = _word_set(
+    "no nos nr p pp fig figs sec secs art arts vol ch eq tab app para paras par ref rev ver v item"
 )
-_MAYBE_LAST = frozenset("inc ltd co corp llc plc gmbh bros jr sr etc al a.m p.m am pm est min max".split())
-_STARTERS = frozenset(
-    "the a an it its this that these those there here he she they we you i in on at as if when while for from to by with "
-    "however but and or so all any each every no not our your their his her after before since please see what who how".split()
+_MAYBE_LAST = _word_set("inc ltd co corp llc plc gmbh bros jr sr etc al a.m p.m am pm est min max")
+_STARTERS = _word_set(
+    "the a an it its this that these those there here he she they we you i in on at as if when while for from to "
+    "by with however but and or so all any each every no not our your their his her after before since please see "
+    "what who how"
 )
-_MONTHS = frozenset(
-    "january february march april may june july august september october november december "
-    "januar februar märz mai juni juli oktober dezember jan feb mar apr jun jul aug sep sept oct nov dec".split()
+_MONTHS = _word_set(
+    "january february march april may june july august september october november december januar februar märz "
+    "mai juni juli oktober dezember jan feb mar apr jun jul aug sep sept oct nov dec"
 )
 _SHORT_LINE = 0.6  # of the paragraph's widest line: a wrapped line this short would have taken the next word too
 
@@ -55,9 +62,9 @@ class _Line(NamedTuple):
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Return the offsets of the sentences of Markdown `text`, in order, trimmed, never overlapping.
 
-    List items and table rows stand alone (a long item may hold several sentences); headings, fenced code, rules and a table's header
-    and delimiter rows are left out; the lines of a hard-wrapped paragraph join, so a span may cover a newline. Every span holds at
-    least one letter or digit.
+    List items and table rows stand alone (a long item may hold several sentences); headings, fenced code, rules and a
+    table's header and delimiter rows are left out; the lines of a hard-wrapped paragraph join, so a span may cover a
+    newline. Every span holds at least one letter or digit.
     Cost: O(len(text)).
     """
     return [
@@ -69,12 +76,12 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def table_context(text: str, start: int) -> str:
-    """Return the header cells, joined by ` | `, of the table that the row at offset `start` belongs to; "" where it has none."""
+    """Return the header cells, joined by ` | `, of the table whose row is at offset `start`; "" if none."""
     return " | ".join(_header(text, start))
 
 
 def readable(text: str, span: tuple[int, int]) -> str:
-    """Return the sentence at `span` as plain text: no emphasis, links or markers; a table row reads `header: cell; header: cell`."""
+    """Return the sentence at `span` as plain text without markup; a table row reads `header: cell; header: cell`."""
     start, end = span
     raw = text[start:end]
     header = _header(text, start) if "|" in raw else []
@@ -137,7 +144,8 @@ def _blocks(text: str) -> Iterator[tuple[int, int, bool]]:
             yield from _units(paragraph)
             paragraph = []
         if fence:
-            # An unclosed fence hides only its own line: a chunk may begin inside a block, and prose after it must not be lost.
+            # An unclosed fence hides only its own line: a chunk may begin inside a block, and prose after it must not
+            # be lost.
             skip_to = closings.get(number, number) + 1
         elif header:
             table, skip_to = True, number + 2
@@ -176,7 +184,7 @@ def _closing_fences(lines: list[_Line]) -> dict[int, int]:
 
 
 def _units(paragraph: list[_Line]) -> Iterator[tuple[int, int, bool]]:
-    """Split a paragraph where its author broke the line on purpose: `Label: value` lines, and short lines before a capital."""
+    """Split a paragraph where its author meant the line break: `Label: value` lines, short lines before a capital."""
     if not paragraph:
         return
     width = max(len(line.text) for line in paragraph)

@@ -1,6 +1,6 @@
-"""The command line: `loremill COMMAND ...`. Thin: each command reads its options, calls the facade once and prints what came back.
+"""The command line: `loremill COMMAND ...`. Thin: a command reads its options, calls the facade and prints the result.
 
-Exit codes: 0 done, 1 the answer is no, 64 usage, 65 bad input data, 70 internal; 130 interrupted, 141 the reader of our output left.
+Exit codes: 0 done, 1 the answer is no, 64 usage, 65 bad input data, 70 internal; 130 interrupted, 141 our reader left.
 """
 
 from __future__ import annotations
@@ -41,12 +41,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(cli_admin.principals, name="principals")
-app.add_typer(cli_admin.keys, name="keys")
-app.add_typer(cli_admin.release, name="release")
-app.add_typer(cli_eval.evaluation, name="eval")
-app.command("serve")(cli_serve.serve)
-app.command("doctor")(cli_serve.doctor)
 
 
 @app.command()
@@ -146,6 +140,14 @@ def verify(collection: Collection, tenant: Tenant = None, home: Home = None, jso
         raise typer.Exit(1)
 
 
+app.add_typer(cli_admin.principals, name="principals")
+app.add_typer(cli_admin.keys, name="keys")
+app.add_typer(cli_admin.release, name="release")
+app.add_typer(cli_eval.evaluation, name="eval")
+app.command("serve")(cli_serve.serve)
+app.command("doctor")(cli_serve.doctor)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Nothing but the debug switch lets a traceback out."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -164,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a defect becomes one line and exit code 70
+    except Exception as error:  # the last line of defence: a defect becomes one line and exit code 70
         _debug(error)
         detail = f"{type(error).__name__}: {error} (LOREMILL_DEBUG=1 shows where)"
         report_error("InternalError", LoremillError.title, detail, as_json=as_json)

@@ -21,7 +21,7 @@ release = typer.Typer(help="What is served.", no_args_is_help=True)
 def import_principals(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="principals.yaml")], home: Home = None, json: Json = False
 ) -> None:
-    """Make FILE's entries the principals of its tenants. Those it no longer names are removed; their keys stop at once."""
+    """Make FILE's entries the principals of its tenants. Those it no longer names lose their keys at once."""
     with opened(home) as mill:
         count = mill.directory.import_principals(file)
     emit({"imported": count}, as_json=json, human=render.imported)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from indexes.errors import DependencyMissing
 from service import render
 from service.console import Home, Json, emit, opened
 
@@ -17,14 +18,17 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve the home over HTTP until interrupted. Prints the address once it listens."""
-    from service.server import run_server
+    try:
+        from service.server import run_server
+    except ImportError as error:
+        raise DependencyMissing(error.name or "fastapi", extra="service") from error
 
     with opened(home) as mill:
         run_server(mill, host=host, port=port, ready=lambda url: emit({"url": url}, as_json=json, human=render.serving))
 
 
 def doctor(home: Home = None, json: Json = False) -> None:
-    """Check the installation: home, embedder, device and optional parts. Exit code 1 if something needed is at fault."""
+    """Check the installation: home, embedder, device and optional parts. Exit code 1 if a needed one is at fault."""
     from service.doctor import examine
 
     checks = examine(home)

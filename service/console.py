@@ -46,7 +46,7 @@ def opened(home: Path | None) -> Iterator[Loremill]:
 
 
 def emit(data: Mapping[str, Any], *, as_json: bool, human: Callable[[Mapping[str, Any]], RenderableType]) -> None:
-    """Print the result: as one JSON object, or as `human` draws it. A reader that went away ends the command quietly."""
+    """Print the result: as one JSON object, or as `human` draws it. A reader that left ends the command quietly."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=str) + "\n" if as_json else _drawn(human(data))
     try:
         _write(sys.stdout, text)

@@ -22,7 +22,7 @@ _OPTIONAL = {
     "pypdfium2": "parse",
     "fastapi": "service",
     "uvicorn": "service",
-    "openai": "eval",
+    "openai": "llm",
     "xllamacpp": "local",
 }
 

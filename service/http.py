@@ -35,9 +35,7 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.mill = mill
     app.state.metrics = Metrics()
     for router in (routes_query.router, routes_chat.router, routes_documents.router, routes_system.releases):
-        app.include_router(
-            router, prefix="/v1", dependencies=[Depends(bearer)], responses=problems.declared(401, 413, 422, 500)
-        )
+        app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(401, 413, 422, 500))
     app.include_router(routes_system.router)
     problems.install(app)
     _declare_problem(app)

@@ -30,7 +30,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class RequestContext:
-    """Gives each request an id (the client's own X-Request-Id if it is sane), counts it, and turns a defect into a bare 500."""
+    """Gives each request an id (the client's own if it is sane), counts it, and turns a defect into a bare 500."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app

@@ -52,7 +52,7 @@ def problem(
 
 
 def of_error(error: LoremillError) -> JSONResponse:
-    """Return an error of ours as a problem. A 500 or 502 goes to the log; it could name files or hosts of the server."""
+    """Return an error of ours as a problem. A 500 or 502 goes to the log: it could name our files or hosts."""
     inner = error.http_status >= 500 and not isinstance(error, DependencyMissing)
     if inner:
         log.error("%s: %s", type(error).__name__, error, exc_info=error)

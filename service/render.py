@@ -1,4 +1,4 @@
-"""How results look to people: each function turns a command's JSON into a picture. Text from documents is shown, never interpreted."""
+"""How results look to people: a function turns a command's JSON into a picture. Document text is never interpreted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,12 @@ def found(data: Data) -> RenderableType:
             Padding(plain(hit["uri"], "dim"), (0, 0, 0, 5)),
             Padding(snippet(hit["text"], data["query"]), (0, 0, 1, 5)),
         ]
-    parts.append(Text(f"{len(hits)} hits for {data['principal']} in {data['timings_ms']['total']:.0f} ms", style="dim"))
+    parts.append(
+        Text(
+            f"{len(hits)} hit{'s' * (len(hits) != 1)} for {data['principal']} in {data['timings_ms']['total']:.0f} ms",
+            style="dim",
+        )
+    )
     return Group(*parts)
 
 

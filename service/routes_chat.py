@@ -19,7 +19,7 @@ from service.schemas import ChatMessage, ChatRequest
 if TYPE_CHECKING:
     from rag.answer import AnswerEvent
 
-router = APIRouter(tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"])
 
 
 @router.get("/models", summary="List collections as models")

@@ -1,4 +1,4 @@
-"""/v1/documents. A document that is missing, forbidden, in no collection or of another tenant gives one and the same 404."""
+"""/v1/documents. A document that is missing, forbidden, in no collection or of another tenant gives the same 404."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.auth import Asker, Editor, Mill
 from service.problems import declared, not_found, problem
 from service.schemas import DocumentRequest, DocumentResponse, DocumentsResponse
 
-router = APIRouter(prefix="/documents", tags=["documents"])
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 Collection = Annotated[str, Query(min_length=1, max_length=128)]
 
@@ -69,7 +69,7 @@ def get_document(document_id: str, mill: Mill, asker: Asker, collection: Collect
 
 @router.delete("/{document_id:path}", status_code=204, summary="Delete a document", responses=declared(403, 404))
 def delete_document(document_id: str, mill: Mill, editor: Editor, collection: Collection) -> Response:
-    """Delete one document that the key's principal may read. Takes an editor's key; it is gone from the next query on."""
+    """Delete a document that the key's principal may read. Takes an editor's key; it is gone from the next query on."""
     try:
         deleted = mill.delete_document(document_id, collection=collection, principal=editor)
     except CollectionNotFound:

@@ -16,7 +16,7 @@ from service.schemas import AskRequest, AskResponse, SearchRequest, SearchRespon
 if TYPE_CHECKING:
     from rag.answer import AnswerEvent
 
-router = APIRouter(tags=["ask"])
+router = APIRouter(prefix="/v1", tags=["ask"])
 
 
 @router.post("/search", summary="Find passages", responses=declared(404), response_model=SearchResponse)

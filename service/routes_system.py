@@ -16,7 +16,7 @@ from service.schemas import ReleasesResponse
 
 log = logging.getLogger("loremill.http")
 
-releases = APIRouter(tags=["releases"])
+releases = APIRouter(prefix="/v1", tags=["releases"])
 router = APIRouter(tags=["operation"])
 
 

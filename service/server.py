@@ -50,7 +50,6 @@ def run_server(mill: Loremill, *, host: str, port: int, ready: Callable[[str], N
         raise ConfigError(
             f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port"
         ) from error
-    mill.embedder.embed_queries(["ready"])  # else the first person to ask would wait for the model
     shown = f"[{host}]" if family == socket.AF_INET6 else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
@@ -61,4 +60,5 @@ def run_server(mill: Loremill, *, host: str, port: int, ready: Callable[[str], N
         server_header=False,
     )
     with listener:
+        mill.embedder.embed_queries(["ready"])  # else the first person to ask would wait for the model
         _Announcing(config, lambda: ready(url)).run(sockets=[listener])

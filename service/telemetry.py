@@ -1,4 +1,4 @@
-"""Metrics in Prometheus text. Labels are routes, statuses and outcomes; no text, no names of people, tenants or collections."""
+"""Metrics in Prometheus text. Labels are routes, statuses and outcomes; no text and no names."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""How well `check_support` and the citation threshold tell supported from unsupported, on RAGTruth's question answering part.
+"""How well `check_support` and the citation threshold tell supported from unsupported, on RAGTruth QA.
 
     python -m eval.bench.groundedness ../shared/data/ragtruth_qa [--every 1] [--embed] [--fit]
 
-Data: Niu et al., arXiv:2401.00396 (`source_info_train.jsonl`, `response_train.jsonl`): answers of models to questions with passages, their
-unsupported spans labelled. `--fit` estimates the weights in `rag/support.py` on one half of the questions and measures on the other, both
-ways round; no question is ever in both. Trivial baselines for comparison: every answer unsupported, and words that no passage has.
+Data: Niu et al., arXiv:2401.00396 (`source_info_train.jsonl`, `response_train.jsonl`): answers of models to questions
+with passages, their unsupported spans labelled. `--fit` estimates the weights in `rag/support.py` on one half of the
+questions and measures on the other, both ways round; no question is ever in both. Trivial baselines for comparison:
+every answer unsupported, and words that no passage has.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from indexes.vocabulary import Float32Matrix
 from rag.claims import Claim, claim_of
 from rag.grounding import MIN_SUPPORT
 from rag.sentences import readable, sentence_spans
@@ -32,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence of an answer: what is counted of it, whether it is labelled unsupported, and what a citation would see."""
+    """One sentence of an answer: what is counted of it, its label, and what a citation would see."""
 
     counted: tuple[float, ...]
     contradicted: bool
@@ -62,12 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report(responses: Sequence[Response], *, fit: bool) -> dict[str, object]:
     labels = np.array([response.unsupported for response in responses])
-    lacking = np.array([sum(np.expm1(sentence.counted[0]) for sentence in response.sentences) for response in responses])
+    lacking = np.array(
+        [sum(np.expm1(sentence.counted[0]) for sentence in response.sentences) for response in responses]
+    )
     figures: dict[str, object] = {
         "answers": len(labels),
         "unsupported": round(float(labels.mean()), 3),
         "all unsupported": {"f1": round(best_f1(labels, np.zeros(len(labels))), 3)},
-        "words lacking": _measured(labels, lacking),
+        "words lacking, talk of itself aside": _measured(labels, lacking),
         "check_support": _answers(responses, probability),
         "citation": citations(responses),
     }
@@ -82,7 +86,7 @@ def report(responses: Sequence[Response], *, fit: bool) -> dict[str, object]:
 
 
 def citations(responses: Iterable[Response]) -> dict[str, dict[str, float]]:
-    """At each threshold: sentences accepted, of those labelled supported and unsupported, and against another question's passages."""
+    """Return the share accepted at each threshold: labelled supported, unsupported, and against foreign passages."""
     sentences = [sentence for response in responses for sentence in response.sentences]
     lexical, foreign = np.array([s.lexical for s in sentences]), np.array([s.foreign for s in sentences])
     unsupported = np.array([s.unsupported for s in sentences])
@@ -99,7 +103,9 @@ def citations(responses: Iterable[Response]) -> dict[str, dict[str, float]]:
 def read(data: Path, *, every: int = 1, embed: Embed | None = None) -> list[Response]:
     sources = {row["source_id"]: row["source_info"]["passages"] for row in _rows(data / "source_info_train.jsonl")}
     wanted = sorted(sources)[::every]
-    known = {name: Known([part for part in re.split(r"passage \d+:", sources[name]) if part.strip()]) for name in wanted}
+    known = {
+        name: Known([part for part in re.split(r"passage \d+:", sources[name]) if part.strip()]) for name in wanted
+    }
     strangers = dict(zip(wanted, random.Random(0).sample(wanted, len(wanted)), strict=True))
     responses = []
     for row in _rows(data / "response_train.jsonl"):
@@ -151,6 +157,24 @@ def _answers(responses: Sequence[Response], model: Callable[[Sequence[float]], f
 def _sentence(claim: Claim, bad: bool, known: Known, stranger: Known, alike: tuple[float, ...]) -> Sentence:
     lexical, foreign = (max((claim.lexical(span) for span in some.spans), default=0.0) for some in (known, stranger))
     return Sentence((*features(claim, known), *alike), contradicted(claim, known), bad, lexical, foreign)
+
+
+def _embedder() -> Embed:
+    """The default embedder, each text embedded once."""
+    from indexes.embedder import make_embedder
+    from indexes.settings import load_settings
+
+    embedder, rows = (
+        make_embedder(settings := load_settings(), home=settings.home.expanduser()),
+        dict[str, Float32Matrix](),
+    )
+
+    def embed(texts: list[str]) -> Float32Matrix:
+        new = sorted({text for text in texts if text not in rows}, key=len)
+        rows.update(zip(new, embedder.embed_passages(new), strict=True) if new else ())
+        return np.stack([rows[text] for text in texts])
+
+    return embed
 
 
 def _weights(responses: Iterable[Response]) -> Floats:

@@ -110,7 +110,7 @@ def warm(mill: Loremill, *, collection: str, principal: Principal, queries: Sequ
 
 
 def cold(home: Path, *, collection: str, as_: str, query: str, repeats: int) -> list[Row]:
-    """Measure fresh processes: `import rag`, `loremill search`, `loremill ask`; of all caches only the disk's is warm."""
+    """Measure fresh processes: `import rag`, `loremill search`, `loremill ask`; only the disk cache is warm."""
     options = ("--collection", collection, "--as", as_, "--home", str(home), "--json")
     imports = [float(run_process((sys.executable, "-c", IMPORT)).output) for _ in range(repeats)]
     rows: list[Row] = [("import rag", median(imports), "s")]

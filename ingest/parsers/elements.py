@@ -1,4 +1,4 @@
-"""What unstructured reads and nothing lighter does: Outlook messages, XML, and with LibreOffice the Office files before 2007."""
+"""What unstructured reads: Outlook messages, XML and, where LibreOffice is, the Office files before 2007."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """HTML as a reader sees it: scripts, navigation and invisible elements go, structure stays.
 
-Not through unstructured: on the sample documents it turns a page laid out with tables into one cell, keeps elements that
-are not displayed, and guesses titles from the wording; lxml's tree says what is a heading.
+Not through unstructured: on the sample documents it turns a page laid out with tables into one cell, keeps elements
+that are not displayed, and guesses titles from the wording; lxml's tree says what is a heading.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _CHARSET = re.compile(
     rb"""<(?:meta|\?xml)[^>]{0,200}(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.IGNORECASE
 )
 _INVISIBLE_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|opacity\s*:\s*0(\.0+)?\s*(;|!|$)|font-size\s*:\s*0(\.0+)?\s*(px|pt|r?em|%|;|!|$)",
+    r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)"
+    r"|opacity\s*:\s*0(\.0+)?\s*(;|!|$)|font-size\s*:\s*0(\.0+)?\s*(px|pt|r?em|%|;|!|$)",
     re.IGNORECASE,
 )
 _CSS_HIDDEN = re.compile(r"([^{}]{1,500})\{[^{}]{0,2000}?(?:display\s*:\s*none|visibility\s*:\s*hidden)[^{}]{0,2000}\}")

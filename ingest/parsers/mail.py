@@ -1,7 +1,8 @@
-"""Mail by the standard library: it keeps senders, dates and the text that was written, where unstructured keeps the body only."""
+"""Mail by the standard library: it keeps senders and dates, where unstructured keeps the body only."""
 
 from __future__ import annotations
 
+from email.errors import MessageError
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -48,7 +49,8 @@ def parse_eml(data: bytes) -> Parsed:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         return str(message.get(name) or "")
-    except Exception:  # the standard library's parser of addresses trips over crafted ones
+    except (MessageError, ValueError, LookupError, AttributeError, TypeError, AssertionError):
+        # The standard library's parser of addresses trips over crafted ones.
         return next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
 
 

@@ -11,8 +11,9 @@ from ingest.parsers.plain import decode
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-# Addresses are dropped from the text: they spend tokens, match nothing a person asks, and a model that repeats one with a
-# secret in its query string gives the secret away. Each part is bounded, so that no text makes the search quadratic.
+# Addresses are dropped from the text: they spend tokens, match nothing a person asks, and a model that repeats one
+# with a secret in its query string gives the secret away. Each part is bounded, so that no text makes the search
+# quadratic.
 _TARGET = r"\((?:[^()\n]{0,2000}|[^()\n]{0,1000}\([^()\n]{0,500}\)[^()\n]{0,500})\)"
 _IMAGE = re.compile(r"!\[([^\[\]\n]{0,500})\]" + f"(?:{_TARGET}|" + r"\[[^\[\]\n]{0,200}\])")
 _LINK = re.compile(r"(?<![\\!])\[([^\[\]]{1,500})\]" + f"(?:{_TARGET}|" + r"\[[^\[\]\n]{0,200}\])")

@@ -1,7 +1,7 @@
 """ODT, EPUB, RTF, reStructuredText and Org through pandoc, then as HTML.
 
-pandoc runs with --sandbox: `.. include:: /etc/passwd` in a document must not read this machine's files, which unstructured's
-own use of pandoc allows.
+pandoc runs with --sandbox: `.. include:: /etc/passwd` in a document must not read this machine's files, which
+unstructured's own use of pandoc allows.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _lines(textpage: Any) -> list[_Line]:
                 index = position + len(raw_line) - len(raw_line.lstrip())
                 size = round(raw.FPDFText_GetFontSize(textpage.raw, index) * _scale(textpage, index), 1)
                 top = textpage.get_charbox(index, loose=True)[3]
-                cells = tuple(_cells(textpage, stripped, index, size))
+                cells = () if _BULLET.match(stripped) else tuple(_cells(textpage, stripped, index, size))
             lines.append(_Line(stripped.replace("\ufffe", "-").replace("\x02", "-"), size, top, cells))
         position += len(raw_line)
     return lines
@@ -129,7 +129,7 @@ def _scale(textpage: Any, index: int) -> float:
 
 
 def _drop_running_lines(pages: list[list[_Line]]) -> None:
-    """Remove page headers and footers but for their first appearance: the same first or last line on most of the pages."""
+    """Keep page headers and footers once: the same first or last line on most of the pages."""
     if len(pages) < 4:
         return
 

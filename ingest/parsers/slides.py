@@ -13,7 +13,7 @@ from ingest.parsers import Parsed, blocks
 
 
 def parse_pptx(data: bytes) -> Parsed:
-    """Titles, text, tables, charts' figures and speaker notes. Title: the document's property, or the first slide's title."""
+    """Titles, text, tables, charts' figures and speaker notes. Title: the property, or the first slide's."""
     import pptx
 
     presentation = pptx.Presentation(io.BytesIO(data))

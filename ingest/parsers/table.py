@@ -1,7 +1,7 @@
 """Tables: CSV, XLSX through openpyxl, XLS through xlrd.
 
-Not through unstructured: it cuts a sheet into several tables, titles and list items by the look of single cells, so that rows
-lose their header; and it prints dates and percentages as they are stored, not as they are shown.
+Not through unstructured: it cuts a sheet into several tables, titles and list items by the look of single cells, so
+that rows lose their header.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """DOCX through python-docx: headings by style, lists by numbering, tables cell by cell.
 
-Not through unstructured: it takes 4-7 s to import and 560 MB, guesses titles from the wording, and loses list markers and the
-header row of a table in its text. Not through pandoc: it lost the text of paragraphs that hold drawings.
+Not through unstructured: it takes 4-7 s to import and 560 MB, knows no ordered lists, and calls lines titles by their
+wording. Not through pandoc: it lost the text of paragraphs that hold drawings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BREAKS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyph
 
 
 def parse_docx(data: bytes) -> Parsed:
-    """Body text in order, with page headers before it and footers and footnotes after it; deleted and hidden text is left out.
+    """Body text in order, page headers before it, footnotes and page footers after it; no deleted or hidden text.
 
     Title: the paragraph in style Title, the document's property, or the first heading.
     """
@@ -39,7 +39,7 @@ def parse_docx(data: bytes) -> Parsed:
 
 
 def _margin(reader: _Reader, document: Any, kind: str) -> list[str]:
-    """Each distinct text in the page headers or footers, once: versions, dates and confidentiality often stand only there."""
+    """Each distinct text in the page headers or footers, once: versions and dates often stand only there."""
     found: dict[str, None] = {}
     for section in document.sections:
         for part in (getattr(section, name) for name in (kind, f"first_page_{kind}", f"even_page_{kind}")):
@@ -153,8 +153,11 @@ class _Reader:
         return [(style.name or "").lower() for style in self._styles(element)]
 
     def table(self, element: Any) -> Iterator[str]:
-        """A pipe table; one of a single column, or of one row around other tables, is a frame and becomes its content."""
-        rows = [[cell for cell in _children(row, "tc")] for row in _children(element, "tr")]
+        """A pipe table.
+
+        One of a single column, or of one row around other tables, is a frame and becomes its content.
+        """
+        rows = [list(_children(row, "tc")) for row in _children(element, "tr")]
         framed = len(rows) == 1 and any(cell.find(f".//{_W}tbl") is not None for cell in rows[0])
         if framed or max(map(len, rows), default=0) <= 1:
             for row in rows:

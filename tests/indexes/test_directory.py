@@ -47,7 +47,7 @@ def test_a_literal_resolves_without_being_imported(directory: Directory) -> None
 
 
 def test_an_unknown_name_is_a_clear_error(directory: Directory) -> None:
-    with pytest.raises(ConfigError, match="unknown principal 'mallory'.*principals import"):
+    with pytest.raises(ConfigError, match=r"unknown principal 'mallory'.*principals import"):
         directory.resolve("mallory")
     with pytest.raises(ConfigError, match="not valid Unicode"):
         directory.resolve("caf\udce9")

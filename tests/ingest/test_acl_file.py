@@ -146,10 +146,10 @@ def test_a_malformed_file_is_an_error_that_says_where_and_what(text: str, expect
 
 
 def test_a_missing_or_binary_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="acl.yaml"):
+    with pytest.raises(ConfigError, match=r"acl\.yaml"):
         AclRules.load(tmp_path / "acl.yaml")
     (tmp_path / "acl.yaml").write_bytes(b"\xff\xfe\x00default")
-    with pytest.raises(ConfigError, match="acl.yaml"):
+    with pytest.raises(ConfigError, match=r"acl\.yaml"):
         AclRules.load(tmp_path / "acl.yaml")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ def test_an_overlap_is_there() -> None:
     text = " ".join(f"Sentence number {number} ends here." for number in range(40))
     chunks = split(text, 50, 10)
     assert len(chunks) > 1
-    assert all(a.end - b.start > 20 for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.end - b.start > 20 for a, b in pairwise(chunks))
 
 
 @settings(deadline=None)

@@ -19,7 +19,7 @@ SEARCH = {"query": "leave", "collection": "company"}
     "value", ["", "Bearer", "Bearer ", "Bearer lm_0_wrong", "Basic YTpi", "bearer", "Token x", "Bearer \xff"]
 )
 def test_no_key_or_a_wrong_one_is_a_401_problem(client: TestClient, value: str) -> None:
-    response = client.post("/v1/search", json=SEARCH, headers={"Authorization": value.encode("latin-1")})
+    response = client.post("/v1/search", json=SEARCH, headers={b"Authorization": value.encode("latin-1")})
     assert response.status_code == 401
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["www-authenticate"].startswith("Bearer")

@@ -43,9 +43,12 @@ def test_the_list_holds_what_one_may_read(client: TestClient, as_: Headers) -> N
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(client: TestClient, as_: Headers) -> None:
-    seen, cursor = [], None
+    seen: list[Any] = []
+    cursor = None
     for _ in range(3):
-        parameters = {"collection": "company", "limit": 1} | ({"cursor": cursor} if cursor else {})
+        parameters: dict[str, str | int] = {"collection": "company", "limit": 1}
+        if cursor:
+            parameters["cursor"] = cursor
         body = client.get("/v1/documents", params=parameters, headers=as_("alice")).json()
         seen += body["documents"]
         cursor = body["next"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +56,21 @@ def test_a_port_in_use_is_a_usage_error(url: str, place: Any) -> None:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 64
     assert "cannot listen" in json.loads(ran.stdout)["error"]["detail"]
+
+
+@pytest.mark.slow
+def test_openais_own_client_lists_models_and_chats(url: str, place: Any) -> None:
+    openai = pytest.importorskip("openai", reason="the extra `llm` is not installed")
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key=place.keys["bob"], max_retries=0)
+    assert [model.id for model in client.models.list()] == ["company"]
+    messages = [{"role": "user", "content": "How long is parental leave?"}]
+    whole = client.chat.completions.create(model="company", messages=messages)
+    chunks = list(client.chat.completions.create(model="company", messages=messages, stream=True))
+    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert streamed.split() == whole.choices[0].message.content.split()
+    assert "20 weeks" in streamed
+    assert whole.citations[0]["marker"] == 1
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=f"{url}/v1", api_key="lm_0_wrong", max_retries=0).models.list()
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="nowhere", messages=messages)

@@ -1,0 +1,243 @@
+"""The spine of answering: retrieve -> pack -> generate -> verify. Whatever generator wrote it, a sentence leaves only with spans that support it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from indexes.embedder import Embedder
+from indexes.errors import ConfigError, ProviderError
+from indexes.settings import Settings
+from indexes.vocabulary import Principal
+from rag.answer import Answer, AnswerEvent, AnswerSentence, Citation
+from rag.extractive import extract
+from rag.generate import Usage, make_generator
+from rag.grounding import Evidence, attach_citations
+from rag.passages import Passage, pack
+from rag.prompts import ABSTAIN, load_prompt
+from rag.retrieve import Retriever, SearchResult
+from rag.sanitize import sanitize
+from rag.sentences import sentence_spans
+
+GENERATORS = ("extractive", "openai", "gguf")
+PASSAGES = 12
+"""Hits that an answer may rest on."""
+PROMPT_TOKENS = 2400
+"""Budget of the passages in a model's prompt, by the embedder's tokenizer."""
+
+log = logging.getLogger("loremill.ask")
+
+
+@dataclass(slots=True)
+class _Reply:
+    """An answer while it is made."""
+
+    sentences: list[AnswerSentence] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    generator: str = "extractive"
+    notice: str | None = None
+    generate_s: float = 0.0
+    verify_s: float = 0.0
+
+    def add(self, text: str, passage: Passage, spans: Sequence[tuple[int, int]], support: float) -> AnswerSentence:
+        """Add a sentence that rests on spans of one passage."""
+        return self.add_cited(text, [(passage, start, end) for start, end in spans], support)
+
+    def add_cited(self, text: str, spans: Sequence[tuple[Passage, int, int]], support: float) -> AnswerSentence:
+        """Add a sentence with its citations; a span that is cited already keeps its marker."""
+        markers = [self._marker(passage, start, end) for passage, start, end in spans]
+        sentence = AnswerSentence(text, tuple(dict.fromkeys(markers)), True, support)
+        self.sentences.append(sentence)
+        return sentence
+
+    def _marker(self, passage: Passage, start: int, end: int) -> int:
+        hit = passage.hit
+        citation = Citation(
+            marker=len(self.citations) + 1,
+            document_id=hit.document_id,
+            chunk_id=hit.chunk_id,
+            uri=hit.uri,
+            quote=hit.text[start:end],
+            start=hit.start + start,
+            end=hit.start + end,
+        )
+        for known in self.citations:
+            if replace(known, marker=citation.marker) == citation:
+                return known.marker
+        self.citations.append(citation)
+        return citation.marker
+
+
+def ask(
+    question: str,
+    *,
+    retriever: Retriever,
+    embedder: Embedder,
+    settings: Settings,
+    collection: str,
+    principal: Principal,
+    generator: str | None = None,
+    history: Sequence[Mapping[str, str]] = (),
+) -> Answer:
+    """Return the answer that `ask_events` ends with. Arguments and errors as there."""
+    answer: Answer | None = None
+    for event in _events(
+        question, retriever=retriever, embedder=embedder, settings=settings, collection=collection,
+        principal=principal, generator=generator, history=history,
+    ):  # fmt: skip
+        if isinstance(event, Answer):
+            answer = event
+    assert answer is not None
+    return answer
+
+
+def ask_events(
+    question: str,
+    *,
+    retriever: Retriever,
+    embedder: Embedder,
+    settings: Settings,
+    collection: str,
+    principal: Principal,
+    generator: str | None = None,
+    history: Sequence[Mapping[str, str]] = (),
+) -> Iterator[AnswerEvent]:
+    """Yield the making of an answer: `passages`, `token`s of a model, each verified `sentence`, and `answer` last.
+
+    Args:
+        history: earlier turns, oldest first. A question that leans on them ("and for interns?") is searched with its predecessor.
+        generator: default the settings'.
+    Raises:
+        ConfigError: unknown or unconfigured generator, or an empty question.
+        CollectionNotFound, AccessDenied, TooLarge: as `Retriever.search`.
+    """
+    for event in _events(
+        question, retriever=retriever, embedder=embedder, settings=settings, collection=collection,
+        principal=principal, generator=generator, history=history,
+    ):  # fmt: skip
+        yield AnswerEvent("answer", event.to_json()) if isinstance(event, Answer) else event
+
+
+def _events(
+    question: str,
+    *,
+    retriever: Retriever,
+    embedder: Embedder,
+    settings: Settings,
+    collection: str,
+    principal: Principal,
+    generator: str | None,
+    history: Sequence[Mapping[str, str]],
+) -> Iterator[AnswerEvent | Answer]:
+    started = time.perf_counter()
+    name = generator or settings.generator
+    if name not in GENERATORS:
+        raise ConfigError(f"unknown generator {name!r}: use {', '.join(GENERATORS)}")
+    model = None if name == "extractive" else make_generator(name, settings)
+    query = standalone(question, history)
+    found = retriever.search(query, collection=collection, principal=principal, top_k=PASSAGES)
+    retrieved = time.perf_counter()
+    budget = PROMPT_TOKENS if model is not None else 10**9
+    passages = pack(found.hits, max_tokens=budget, count_tokens=embedder.count_tokens)
+    yield AnswerEvent("passages", {"count": len(passages)})
+    reply = _Reply()
+    if model is None or not passages:
+        yield from _extractive(query, passages, embedder, reply)
+    else:
+        reply.generator = name
+        try:
+            yield from _generated(question, passages, model, settings, history, reply)
+        except ProviderError as error:
+            log.warning("generator %s failed, answering extractively: %s", name, error)
+            reply = _Reply(notice=f"The generator {name} failed ({error}); this answer was extracted from the documents instead.")
+            yield from _extractive(query, passages, embedder, reply)
+    yield _answer(question, found, reply, started=started, retrieved=retrieved)
+
+
+def _extractive(query: str, passages: Sequence[Passage], embedder: Embedder, reply: _Reply) -> Iterator[AnswerEvent]:
+    started = time.perf_counter()
+    for quote in extract(query, passages, embed=embedder.embed_passages):
+        sentence = reply.add(quote.text, quote.passage, [(quote.start, quote.end)], quote.support)
+        yield _sentence_event(sentence)
+    reply.generate_s = time.perf_counter() - started
+
+
+def _generated(
+    question: str,
+    passages: Sequence[Passage],
+    model: Any,
+    settings: Settings,
+    history: Sequence[Mapping[str, str]],
+    reply: _Reply,
+) -> Iterator[AnswerEvent]:
+    """Stream a model's tokens, then verify what it wrote, sentence by sentence; unsupported sentences are dropped."""
+    started = time.perf_counter()
+    prompt = load_prompt("answer@1").render(question=question, passages=passages, history=history)
+    pieces: list[str] = []
+    for piece in model.stream(prompt, max_tokens=settings.max_answer_tokens):
+        if isinstance(piece, Usage):
+            reply.usage = piece
+        else:
+            pieces.append(piece)
+            yield AnswerEvent("token", {"text": piece})
+    reply.generate_s = time.perf_counter() - started
+    draft = sanitize("".join(pieces)).strip()
+    if not draft:
+        raise ProviderError("it wrote nothing")
+    started = time.perf_counter()
+    evidence = Evidence(passages)
+    for start, end in sentence_spans(draft):
+        text = draft[start:end]
+        if ABSTAIN.rstrip(".") in text:
+            continue
+        attached = attach_citations(text, evidence)
+        if not attached.supported:
+            log.info("dropped an unsupported sentence: %s", attached.reason)
+            continue
+        spans = [(passages[span.marker - 1], span.start, span.end) for span in attached.citations]
+        yield _sentence_event(reply.add_cited(attached.text, spans, attached.support))
+    reply.verify_s = time.perf_counter() - started
+
+
+def _marked(sentence: AnswerSentence) -> str:
+    return f"{sentence.text} {''.join(f'[{marker}]' for marker in sentence.citations)}"
+
+
+def _sentence_event(sentence: AnswerSentence) -> AnswerEvent:
+    """The sentence as `answer` shows it: the events' texts, joined by spaces, are the answer."""
+    return AnswerEvent("sentence", {"text": _marked(sentence), "citations": list(sentence.citations)})
+
+
+def _answer(question: str, found: SearchResult, reply: _Reply, *, started: float, retrieved: float) -> Answer:
+    return Answer(
+        question=question,
+        answer=" ".join(map(_marked, reply.sentences)) if reply.sentences else ABSTAIN,
+        abstained=not reply.sentences,
+        release=found.release,
+        generator=reply.generator,
+        sentences=tuple(reply.sentences),
+        citations=tuple(reply.citations),
+        usage=reply.usage,
+        timings_ms={
+            "retrieve": (retrieved - started) * 1e3,
+            "generate": reply.generate_s * 1e3,
+            "verify": reply.verify_s * 1e3,
+            "total": (time.perf_counter() - started) * 1e3,
+        },
+        notice=reply.notice,
+    )
+
+
+_LEANING = frozenset("it its that this those these they them their he she his her him one ones there then same former latter".split())
+
+
+def standalone(question: str, history: Sequence[Mapping[str, str]]) -> str:
+    """Return what to search for: the question, after its predecessor where it leans on it (a pronoun, "and ...", or very few words)."""
+    words = question.lower().replace("?", " ").replace(",", " ").split()
+    earlier = [turn["content"] for turn in history if turn.get("role") == "user" and turn.get("content", "").strip()]
+    leans = bool(_LEANING.intersection(words)) or words[:2] in (["what", "about"], ["how", "about"]) or words[:1] == ["and"]
+    return f"{earlier[-1]}\n{question}" if earlier and (leans or len(words) <= 3) else question

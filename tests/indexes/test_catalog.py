@@ -1,0 +1,366 @@
+"""The catalog: one truth for many processes, changed whole or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from indexes import changes
+from indexes.catalog import Catalog, DocumentState
+from indexes.changes import CatalogChange, QuarantineEntry, StoredDocument, apply_change, class_id, quarantined
+from indexes.errors import AccessDenied, CollectionNotFound, ConfigError, IndexBackendError, UnsupportedFilter
+from indexes.vocabulary import Acl, Chunk, Document, Principal
+
+ALICE = Principal("halden", "user:alice", ("group:finance",))
+BOB = Principal("halden", "user:bob")
+EVERYONE, FINANCE, NOBODY = Acl(("everyone",)), Acl(("group:finance",)), Acl()
+
+
+def stored(name: str, acl: Acl = EVERYONE, text: str = "some text", metadata: Mapping[str, Any] | None = None) -> StoredDocument:
+    document = Document(name, f"file:{name}", f"Title of {name}", text, "md", metadata or {})
+    chunk = Chunk(name, 0, 0, len(text), text, ("Heading",))
+    return StoredDocument(document, "source", name, "hash", acl, [(chunk, f"embed {text}")])
+
+
+def put(catalog: Catalog, *documents: StoredDocument, **change: Any) -> None:
+    with catalog.write() as db:
+        apply_change(db, "c", CatalogChange(upserts=list(documents), **change))
+
+
+def touched(catalog: Catalog, name: str, acl: Acl) -> DocumentState:
+    state = catalog.document_states("c")[name]
+    return DocumentState(**{field: getattr(state, field) for field in state.__slots__ if field != "acl"}, acl=acl)
+
+
+def readable(catalog: Catalog, principal: Principal) -> list[str]:
+    return [info.document_id for info in catalog.listing("c", access=catalog.access(principal))]
+
+
+def reopen(catalog: Catalog) -> Catalog:
+    return Catalog.open(Path(str(catalog._engine.url.database)), tenant=catalog.tenant)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog.open(tmp_path / "catalog.db", tenant="halden")
+    catalog.create_collection("c")
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def other(catalog: Catalog) -> Iterator[Catalog]:
+    """The same catalog, as another process has it open."""
+    other = reopen(catalog)
+    other.state("c")
+    yield other
+    other.close()
+
+
+# -- opening -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_that_only_asks_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(CollectionNotFound, match="loremill ingest"):
+        Catalog.open(tmp_path / "t" / "catalog.db", tenant="t", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all", b"SQLite format 3\x00" + b"x" * 200])
+def test_a_file_that_is_no_database_is_an_index_backend_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "catalog.db").write_bytes(content)
+    with pytest.raises(IndexBackendError, match=r"catalog\.db"):
+        Catalog.open(tmp_path / "catalog.db", tenant="t")
+
+
+def test_a_catalog_of_another_version_is_refused(catalog: Catalog) -> None:
+    with catalog.write() as db:
+        db.exec_driver_sql("UPDATE state SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(IndexBackendError, match="schema 99"):
+        reopen(catalog)
+
+
+def test_processes_that_open_a_new_tenant_at_once_all_succeed(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from indexes.catalog import Catalog\n"
+        "sys.stdin.readline()\n"
+        "Catalog.open(Path(sys.argv[1]), tenant='t').create_collection(sys.argv[2])"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "catalog.db"), f"c{number}"], stdin=subprocess.PIPE, text=True
+        )
+        for number in range(3)
+    ]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.wait() for process in running] == [0, 0, 0]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert Catalog.open(tmp_path / "catalog.db", tenant="t").collections() == ["c0", "c1", "c2"]
+
+
+def test_threads_that_open_a_new_tenant_at_once_all_succeed(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: Catalog.open(tmp_path / "catalog.db", tenant="t"), range(8)))
+    for catalog in opened:
+        assert catalog.collections() == []
+        catalog.close()
+
+
+# -- one truth ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_is_seen_by_whoever_else_has_the_catalog_open(catalog: Catalog, other: Catalog) -> None:
+    put(catalog, stored("a"), stored("secret", FINANCE))
+    assert readable(other, BOB) == ["a"]
+    assert readable(other, ALICE) == ["a", "secret"]
+    put(other, stored("secret", NOBODY), deletes=["a"])
+    assert readable(catalog, ALICE) == []
+
+
+def test_a_new_class_made_elsewhere_is_known_by_its_number_in_the_state(catalog: Catalog, other: Catalog) -> None:
+    put(catalog, stored("a", FINANCE))
+    other.access(ALICE, newest_class=other.state("c").newest_class)
+    put(catalog, stored("b", Acl(("user:bob",))))
+    access = other.access(BOB, newest_class=other.state("c").newest_class)
+    assert [info.document_id for info in other.listing("c", access=access)] == ["b"]
+
+
+def test_the_epoch_grows_with_every_change_of_documents_or_rights_and_with_nothing_else(catalog: Catalog) -> None:
+    seen = [catalog.state("c").epoch]
+    steps = [
+        CatalogChange(upserts=[stored("a")]),
+        CatalogChange(touched=[DocumentState("a", "s", "p", "u", "t", "md", {}, "h", "c", FINANCE)]),
+        CatalogChange(deletes=["a"]),
+        CatalogChange(quarantined=[QuarantineEntry("u", "s", "d", "h", "parse", "ParseError", "why")]),
+    ]
+    for step in steps:
+        with catalog.write() as db:
+            apply_change(db, "c", step)
+        seen.append(catalog.state("c").epoch)
+    assert seen == [0, 1, 2, 3, 3]
+
+
+def test_readers_see_one_state_throughout_a_read(catalog: Catalog, other: Catalog) -> None:
+    put(catalog, stored("a", text="old"), stored("b", text="old"))
+    rows = catalog.documents_with_chunks("c")
+    first = next(rows)
+    put(other, stored("a", text="new"), stored("b", text="new"))
+    for _, text, chunks in (first, *rows):
+        assert text == "old"
+        assert [chunk.text for _, chunk in chunks] == ["old"]
+
+
+# -- all or nothing ----------------------------------------------------------------------------------------------------
+
+
+def snapshot(catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
+    tables = ("documents", "chunks", "collections", "quarantine", "acl_classes", "embeddings")
+    with catalog.read() as db:
+        return {name: [tuple(row) for row in db.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in tables}
+
+
+@pytest.mark.parametrize("step", ["_document_row", "_chunk_row", "class_id", "now"])
+def test_a_fault_in_the_middle_of_a_change_leaves_the_old_state(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    put(catalog, stored("a"), stored("b", FINANCE))
+    before = snapshot(catalog)
+    real, calls = getattr(changes, step), iter(range(10))
+
+    def fail_at_the_second_call(*arguments: Any) -> Any:
+        if next(calls) == 1:
+            raise RuntimeError("power cut")
+        return real(*arguments)
+
+    monkeypatch.setattr(changes, step, fail_at_the_second_call)
+    with pytest.raises(RuntimeError, match="power cut"):
+        put(catalog, stored("b", NOBODY, "other"), stored("c", Acl(("user:x",))), deletes=["a"])
+    assert snapshot(catalog) == before
+
+
+def test_a_full_disk_is_an_error_that_changes_nothing(catalog: Catalog) -> None:
+    put(catalog, stored("a"))
+    before = snapshot(catalog)
+    with catalog.read() as db:
+        pages = db.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    def fill_the_disk(connection: Any, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    event.listen(catalog._engine, "connect", fill_the_disk)
+    catalog._engine.dispose()
+    with pytest.raises(IndexBackendError, match="nothing was changed"):
+        put(catalog, stored("b"), stored("big", text="x" * 1_000_000), deletes=["a"])
+    assert snapshot(catalog) == before
+    assert readable(catalog, BOB) == ["a"]
+
+
+def test_a_catalog_that_breaks_while_open_is_an_index_backend_error(catalog: Catalog) -> None:
+    with catalog.write() as db:
+        db.exec_driver_sql("DROP TABLE quarantine")
+    with pytest.raises(IndexBackendError, match="could not be read"):
+        quarantined(catalog, "c")
+
+
+# -- rights ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_class_never_changes_its_meaning_and_is_made_once(catalog: Catalog) -> None:
+    acls = [EVERYONE, FINANCE, NOBODY, Acl(("group:finance",), ("user:eve",))]
+    with catalog.write() as db:
+        first = [class_id(db, acl) for acl in acls]
+    put(catalog, stored("a", FINANCE))
+    put(catalog, stored("a", NOBODY), deletes=[])
+    with catalog.write() as db:
+        assert [class_id(db, acl) for acl in acls] == first
+        assert class_id(db, Acl(("group:finance", "group:finance"))) == first[1]
+    assert len(set(first)) == 4
+    assert min(first) > 0
+
+
+def test_writers_that_need_the_same_new_class_at_once_get_the_same_one(catalog: Catalog) -> None:
+    def make(number: int) -> int:
+        mine = reopen(catalog)
+        try:
+            with mine.write() as db:
+                return class_id(db, Acl((f"group:g{number % 2}",)))
+        finally:
+            mine.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, range(16)))
+    assert len(set(made)) == 2
+
+
+def test_another_tenants_principal_is_denied(catalog: Catalog) -> None:
+    with pytest.raises(AccessDenied):
+        catalog.access(Principal("rival", "user:alice", ("group:finance",)))
+
+
+def test_confirm_drops_what_became_unreadable_or_was_deleted_since_the_access_was_worked_out(
+    catalog: Catalog, other: Catalog
+) -> None:
+    put(catalog, *(stored(name) for name in ("kept", "closed", "deleted", "rewritten")))
+    ids = {key.document_id: key.chunk_id for key in catalog.chunk_keys("c")}
+    access = catalog.access(BOB)
+    assert set(catalog.confirm("c", list(ids.values()), access=access)) == set(ids.values())
+    put(other, stored("rewritten", text="new"), touched=[touched(other, "closed", FINANCE)], deletes=["deleted"])
+    confirmed = catalog.confirm("c", list(ids.values()), access=access)
+    assert list(confirmed) == [ids["kept"]]
+    assert confirmed[ids["kept"]].chunk == Chunk("kept", 0, 0, 9, "some text", ("Heading",))
+    assert confirmed[ids["kept"]].title == "Title of kept"
+
+
+def test_confirm_knows_one_collection_only(catalog: Catalog) -> None:
+    put(catalog, stored("a"))
+    catalog.create_collection("d")
+    (key,) = catalog.chunk_keys("c")
+    assert catalog.confirm("d", [key.chunk_id], access=catalog.access(BOB)) == {}
+
+
+def test_an_unreadable_document_looks_like_one_that_does_not_exist(catalog: Catalog) -> None:
+    put(catalog, stored("secret", FINANCE))
+    access = catalog.access(BOB)
+    for name in ("secret", "no such"):
+        assert catalog.document_info("c", name, access=access) is None
+        assert catalog.document_text("c", name, access=access) is None
+    assert catalog.document_text("c", "secret", access=catalog.access(ALICE)) == "some text"
+
+
+def test_listings_come_in_pages_by_id_without_what_may_not_be_read(catalog: Catalog) -> None:
+    put(catalog, *(stored(f"d{number}", FINANCE if number % 3 else EVERYONE) for number in range(9)))
+    access = catalog.access(BOB)
+    first = catalog.listing("c", access=access, limit=2)
+    assert [info.document_id for info in first] == ["d0", "d3"]
+    assert [info.document_id for info in catalog.listing("c", access=access, limit=2, after="d3")] == ["d6"]
+    assert first[0].chunks == 1
+
+
+# -- metadata filters --------------------------------------------------------------------------------------------------
+
+TAGGED: dict[str, dict[str, Any]] = {
+    "int": {"year": 2024, "draft": True, "dept": "hr"},
+    "text": {"year": "2024", "draft": "true", "dept": ["hr", "legal"]},
+    "float": {"year": 2024.0, "draft": 1, "rate": 1e20},
+    "other": {"year": 2025, "draft": False, "dept": None, "quo'te": "it's", "a.b": "dot", "": "none"},
+    "bare": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "matching"),
+    [
+        ({"year": 2024}, {"int", "float"}),
+        ({"year": 2024.0}, {"int", "float"}),
+        ({"year": "2024"}, {"int", "text"}),
+        ({"draft": True}, {"int"}),
+        ({"draft": "true"}, {"int", "text"}),
+        ({"draft": False}, {"other"}),
+        ({"draft": 1}, {"float"}),
+        ({"rate": 1e20}, {"float"}),
+        ({"dept": "hr"}, {"int", "text"}),
+        ({"dept": "legal"}, {"text"}),
+        ({"dept": "hr", "year": "2024"}, {"int", "text"}),
+        ({"dept": "legal", "year": 2024}, set()),
+        ({"dept": "None"}, set()),
+        ({"missing": "x"}, set()),
+        ({"quo'te": "it's"}, {"other"}),
+        ({"a.b": "dot"}, {"other"}),
+        ({"year": "' OR 1=1 --"}, set()),
+        ({"x' OR '1'='1": "y"}, set()),
+        ({"document_id": "int"}, {"int"}),
+        ({"uri": "file:bare"}, {"bare"}),
+        ({"title": "Title of text", "format": "md"}, {"text"}),
+        ({"year": float("nan")}, set()),
+        ({}, set(TAGGED)),
+    ],
+    ids=str,
+)
+def test_a_filter_means_what_its_types_say(catalog: Catalog, where: dict[str, Any], matching: set[str]) -> None:
+    put(catalog, *(stored(name, metadata=metadata) for name, metadata in TAGGED.items()))
+    assert catalog.matching_documents("c", where) == matching
+
+
+@pytest.mark.parametrize(
+    "where", [{"a": None}, {"a": ["b"]}, {"a": {"b": 1}}, {'a"b': "c"}, {"a": 2**63}, {"a": b"x"}], ids=str
+)
+def test_a_filter_that_cannot_be_applied_is_refused_and_not_ignored(catalog: Catalog, where: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedFilter, match="where"):
+        catalog.matching_documents("c", where)
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_collection_is_named_with_the_command_that_makes_it(catalog: Catalog) -> None:
+    with pytest.raises(CollectionNotFound, match="loremill ingest SOURCE --collection nope"):
+        catalog.state("nope")
+
+
+def test_half_a_surrogate_pair_in_a_name_is_a_config_error(catalog: Catalog) -> None:
+    with pytest.raises(ConfigError, match="surrogate"):
+        catalog.state("\ud800")
+    with pytest.raises(ConfigError, match="surrogate"):
+        put(catalog, stored("\ud800"))
+    assert catalog.document_states("c") == {}
+
+
+def test_a_sources_quarantine_is_replaced_when_it_is_seen_again(catalog: Catalog) -> None:
+    def entry(uri: str, source: str) -> QuarantineEntry:
+        return QuarantineEntry(uri, source, uri, "h", "parse", "ParseError", "why")
+
+    put(catalog, quarantined=[entry("a", "one"), entry("b", "one"), entry("c", "two")])
+    put(catalog, quarantined=[entry("b", "one")], sources_seen={"one"})
+    assert [(found.uri, found.source) for found in quarantined(catalog, "c")] == [("b", "one"), ("c", "two")]

@@ -1,0 +1,185 @@
+"""Lexical search: the access filter is a clause of the query, checked against filtering the scores of everything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.access import UNREADABLE, AccessFilter
+from indexes.errors import BuildCorrupt, UnsupportedFilter
+from indexes.lexical import LexicalIndex, LexicalRow, build_lexical
+from indexes.vectors import RowScores
+from indexes.vocabulary import Principal
+
+WORDS = "leave travel budget train flight invoice parental hotel salary notice".split()
+DOCUMENTS, PER_DOCUMENT, CLASSES = 60, 3, 5
+DOCUMENT_CLASSES = np.random.default_rng(5).integers(1, CLASSES + 1, size=DOCUMENTS).astype(np.int32)
+ROW_DOCUMENTS = np.random.default_rng(6).permutation(np.repeat(np.arange(DOCUMENTS, dtype=np.int32), PER_DOCUMENT))
+BUILT = DOCUMENT_CLASSES[ROW_DOCUMENTS]
+EVERYTHING = tuple(range(1, CLASSES + 1))
+
+
+def access(*classes: int) -> AccessFilter:
+    return AccessFilter("t", Principal("t", "user:a"), frozenset(classes))
+
+
+def text(row: int) -> str:
+    return " ".join(np.random.default_rng(row // 2).choice(WORDS, size=12))  # each text stands there twice: ties
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lexical") / "lexical"
+    rows = [LexicalRow(int(ROW_DOCUMENTS[row]), int(BUILT[row]), f"Title {row % 7}", text(row)) for row in range(len(BUILT))]
+    build_lexical(rows, folder)
+    return folder
+
+
+def open_index(folder: Path) -> LexicalIndex:
+    return LexicalIndex(folder, row_documents=ROW_DOCUMENTS, built_classes=BUILT)
+
+
+@pytest.fixture
+def index(folder: Path) -> LexicalIndex:
+    index = open_index(folder)
+    index.assign_classes(BUILT)
+    return index
+
+
+def expected(index: LexicalIndex, query: str, readable: np.ndarray, top_k: int) -> RowScores:
+    """Filter the scores of all rows, with ties by ascending row."""
+    scores = index.scores(query, np.arange(len(index), dtype=np.int64))
+    rows = np.flatnonzero(readable & (scores > 0))
+    order = np.lexsort((rows, -scores[rows]))[:top_k]
+    return rows[order], scores[rows][order]
+
+
+def check(found: RowScores, wanted: RowScores) -> None:
+    assert found[0].tolist() == wanted[0].tolist()
+    assert found[1].tolist() == wanted[1].tolist()
+
+
+@pytest.mark.parametrize("top_k", [1, 5, 1000])
+@pytest.mark.parametrize("readable", [(), (99,), (1,), (2, 4), EVERYTHING])
+def test_the_filter_inside_the_query_finds_what_filtering_everything_finds(
+    index: LexicalIndex, readable: tuple[int, ...], top_k: int
+) -> None:
+    for query in ("parental leave", "flight", "title", "hotel hotel notice budget"):
+        found = index.search(query, top_k=top_k, access=access(*readable))
+        check(found, expected(index, query, np.isin(BUILT, readable), top_k))
+
+
+def test_moved_classes_hold_at_the_next_query_though_the_postings_keep_the_old_ones(index: LexicalIndex) -> None:
+    for shift in (1, 2):
+        moved = ((DOCUMENT_CLASSES + shift) % CLASSES + 1).astype(np.int32)
+        moved[3] = UNREADABLE
+        rows = moved[ROW_DOCUMENTS]
+        index.assign_classes(rows)
+        for readable in [(), (1,), (2, 3), EVERYTHING]:
+            found = index.search("parental leave", top_k=20, access=access(*readable))
+            check(found, expected(index, "parental leave", np.isin(rows, readable), 20))
+
+
+def test_classes_that_move_back_are_read_from_the_postings_again(index: LexicalIndex) -> None:
+    before = index.search("travel", top_k=9, access=access(1))
+    index.assign_classes(np.full_like(BUILT, UNREADABLE))
+    assert len(index.search("travel", top_k=9, access=access(*EVERYTHING))[0]) == 0
+    index.assign_classes(BUILT)
+    check(index.search("travel", top_k=9, access=access(1)), before)
+
+
+def test_a_metadata_filter_is_anded(index: LexicalIndex) -> None:
+    where = (DOCUMENT_CLASSES % 2 == 1)[ROW_DOCUMENTS] & (ROW_DOCUMENTS < 40)
+    found = index.search("budget", top_k=30, access=access(1, 2), where=where)
+    check(found, expected(index, "budget", where & np.isin(BUILT, (1, 2)), 30))
+    assert len(index.search("budget", top_k=30, access=access(1), where=np.zeros(len(BUILT), bool))[0]) == 0
+
+
+def test_equal_texts_come_by_ascending_row(index: LexicalIndex) -> None:
+    rows, scores = index.search("salary", top_k=50, access=access(*EVERYTHING))
+    ties = [(one, other) for one, other, a, b in zip(rows, rows[1:], scores, scores[1:], strict=False) if a == b]
+    assert ties
+    assert all(one < other for one, other in ties)
+
+
+@pytest.mark.parametrize("top_k", [1, 3, 20])
+def test_a_tie_at_the_border_of_top_k_is_broken_by_row(tmp_path: Path, top_k: int) -> None:
+    rows, classes = np.arange(200, dtype=np.int32), np.ones(200, dtype=np.int32)
+    build_lexical((LexicalRow(row, 1, "", "the same words") for row in range(200)), tmp_path / "lexical")
+    index = LexicalIndex(tmp_path / "lexical", row_documents=rows, built_classes=classes)
+    index.assign_classes(classes)
+    assert index.search("words", top_k=top_k, access=access(1))[0].tolist() == list(range(top_k))
+
+
+def test_a_search_before_any_rights_are_known_is_refused(folder: Path) -> None:
+    with pytest.raises(UnsupportedFilter):
+        open_index(folder).search("leave", top_k=3, access=access(1))
+
+
+def test_rights_for_another_number_of_rows_are_refused(index: LexicalIndex) -> None:
+    with pytest.raises(BuildCorrupt):
+        index.assign_classes(BUILT[:-1])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "   ", "the of and", "?!", 'leave AND (NOT "travel', "text:leave^9", "leave~2 *", "+leave -leave", "[a TO b]", "\\",
+     "leave\x00travel", "🏖️ leave 🏖️", "休暇 とは", "ﬁnance", "a" * 70_000, "leave " * 10_000,
+     " ".join(f"word{number}" for number in range(10_000))],
+    ids=lambda query: repr(query[:12]),
+)  # fmt: skip
+def test_no_query_is_syntax(index: LexicalIndex, query: str) -> None:
+    """Operators, quotes, emoji and 10,000 words are words or nothing, and never an error."""
+    found = index.search(query, top_k=5, access=access(*EVERYTHING))
+    check(found, expected(index, query, np.ones(len(BUILT), bool), 5))
+    assert (len(found[0]) > 0) == ("leave" in query or "travel" in query)
+
+
+@given(st.text(max_size=50))
+def test_any_text_is_a_query(folder: Path, query: str) -> None:
+    index = open_index(folder)
+    index.assign_classes(BUILT)
+    rows, scores = index.search(query, top_k=5, access=access(*EVERYTHING))
+    assert len(rows) == len(scores) <= 5
+
+
+def test_words_match_by_stem_whatever_their_case_and_accents(tmp_path: Path) -> None:
+    rows = [LexicalRow(0, 1, "", "Les CAFÉS are booking flights"), LexicalRow(1, 1, "Invoices", "nothing of that")]
+    build_lexical(rows, tmp_path / "lexical")
+    index = LexicalIndex(
+        tmp_path / "lexical", row_documents=np.array([0, 1], np.int32), built_classes=np.array([1, 1], np.int32)
+    )
+    index.assign_classes(np.array([1, 1], np.int32))
+    for query, row in [("cafe", 0), ("Booked", 0), ("flight", 0), ("invoice", 1)]:
+        assert index.search(query, top_k=2, access=access(1))[0].tolist() == [row], query
+
+
+def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
+    build_lexical([], tmp_path / "lexical")
+    none = np.empty(0, np.int32)
+    index = LexicalIndex(tmp_path / "lexical", row_documents=none, built_classes=none)
+    index.assign_classes(none)
+    assert len(index.search("leave", top_k=3, access=access(1))[0]) == len(index) == 0
+
+
+@pytest.mark.parametrize("damage", ["missing", "no meta", "torn meta", "no postings"])
+def test_a_damaged_folder_is_reported_as_a_corrupt_build(folder: Path, tmp_path: Path, damage: str) -> None:
+    copy = tmp_path / "lexical"
+    shutil.copytree(folder, copy)
+    if damage == "missing":
+        shutil.rmtree(copy)
+    elif damage == "no meta":
+        (copy / "meta.json").unlink()
+    elif damage == "torn meta":
+        (copy / "meta.json").write_text((copy / "meta.json").read_text()[:50])
+    else:
+        for path in copy.iterdir():
+            if path.name != "meta.json":
+                path.unlink()
+    with pytest.raises(BuildCorrupt, match="--full"):
+        open_index(copy)
