@@ -15,9 +15,9 @@ from pathlib import Path
 from indexes.catalog import Catalog, DocumentState
 from indexes.changes import CatalogChange, QuarantineEntry, StoredDocument
 from indexes.embedder import Embedder
-from indexes.errors import IngestError, TooLarge
+from indexes.errors import IngestError, ParseError, TooLarge
 from indexes.settings import Settings
-from indexes.vocabulary import NOBODY, Acl, Document, digest
+from indexes.vocabulary import NOBODY, Acl, Document, Metadata, digest
 from ingest.acl_file import AclRules
 from ingest.chunk import CHUNKER, chunk
 from ingest.clean import normalise
@@ -39,10 +39,11 @@ class Rights:
     allow: tuple[str, ...] | None = None
 
     def of(self, item: SourceItem) -> Acl:
-        if item.acl is not None:
-            return item.acl
+        return item.acl if item.acl is not None else self.of_path(item.path)
+
+    def of_path(self, path: str) -> Acl:
         if self.rules is not None:
-            return self.rules.resolve(item.path)[0]
+            return self.rules.resolve(path)[0]
         return Acl(self.allow) if self.allow is not None else NOBODY
 
 
@@ -55,6 +56,8 @@ class _Run:
     texts: dict[str, str] = field(default_factory=dict)
     """Embedding texts by hash."""
     seen: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+    """Items that could not be read; what lies below one that is a folder was not listed, which does not mean that it is gone."""
     added: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -110,10 +113,7 @@ class Ingestion:
             self._take(item, run, source=source.name, adopted=adopted, rights=rights, full=full or recut)
             progress("parse", number, len(items))
         if not partial:
-            mine = {source.name, *adopted}
-            run.change.deletes += sorted(
-                name for name, state in run.stored.items() if state.source in mine and name not in run.seen
-            )
+            self._drop_unlisted(run, source=source.name, adopted=adopted, rights=rights)
         if recut:
             self._recut_others(run)
         outcome = self._commit(run, progress)
@@ -173,6 +173,8 @@ class Ingestion:
             else:
                 self._renew(item, data, source_hash, acl, before, run, source=source)
         except IngestError as error:
+            if stage == "read":
+                run.refused.append(item.document_id)
             entry = QuarantineEntry(
                 item.uri, source, item.document_id, source_hash, stage, type(error).__name__, str(error)
             )
@@ -184,6 +186,28 @@ class Ingestion:
             if item.acl_error:
                 run.warnings.append(f"{item.uri}: {item.acl_error}; nobody may read it")
         run.seen.add(item.document_id)
+
+    def _drop_unlisted(self, run: _Run, *, source: str, adopted: set[str], rights: Rights) -> None:
+        """Delete what the source lists no more, but keep what lies below a folder that could not be listed."""
+        below = tuple("" if name == "." else f"{name}/" for name in run.refused)
+        kept = 0
+        for name, before in sorted(run.stored.items()):
+            if before.source not in {source, *adopted} or name in run.seen:
+                continue
+            if not name.startswith(below):
+                run.change.deletes.append(name)
+                continue
+            acl = rights.of_path(before.path)
+            if before.format == "row" and acl != before.acl:  # its own rights, if it has any, are out of sight
+                acl = NOBODY
+            after = replace(before, source=source, acl=acl)
+            if after != before:
+                run.change.touched.append(after)
+            run.unreadable += not acl.allow
+            kept += 1
+        run.unchanged += kept
+        if kept:
+            run.warnings.append(f"{kept} documents below {', '.join(run.refused)} could not be listed and are kept as they were")
 
     def _keep(self, item: SourceItem, before: DocumentState, acl: Acl, run: _Run, *, source: str) -> None:
         """The same text: nothing is parsed or embedded; place and rights are brought up to date."""
@@ -212,6 +236,7 @@ class Ingestion:
             format=item.format,
             metadata={**parsed.metadata, **item.metadata},
         )
+        _canonical(document.metadata)
         run.change.upserts.append(self._cut(document, run, source=source, path=item.path, source_hash=source_hash, acl=acl))
         if before is None:
             run.added += 1
@@ -269,7 +294,14 @@ def open_ingestion(
 
 def _source_hash(item: SourceItem, data: bytes) -> str:
     """Names what a document was made from: equal hashes need no second look at the bytes."""
-    return digest(PARSER, item.format, item.title or "", json.dumps(item.metadata, sort_keys=True, default=str), data)
+    return digest(PARSER, item.format, item.title or "", _canonical(item.metadata), data)
+
+
+def _canonical(metadata: Metadata) -> str:
+    try:
+        return json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ParseError(f"its metadata cannot be kept as JSON: {error}") from error
 
 
 def _adopted_sources(source: Source, stored: dict[str, DocumentState]) -> set[str]:

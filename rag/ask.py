@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
+from indexes.cross_encoder import CrossEncoder
 from indexes.embedder import Embedder
 from indexes.errors import ConfigError, ProviderError
 from indexes.settings import Settings
@@ -158,9 +160,15 @@ def _events(
     yield _answer(question, found, reply, started=started, retrieved=retrieved)
 
 
+@cache
+def _cross_encoder(threads: int) -> CrossEncoder:
+    """One model for the process; loaded when first read with."""
+    return CrossEncoder(threads=threads)
+
+
 def _extractive(query: str, passages: Sequence[Passage], embedder: Embedder, reply: _Reply) -> Iterator[AnswerEvent]:
     started = time.perf_counter()
-    for quote in extract(query, passages, embed=embedder.embed_passages):
+    for quote in extract(query, passages, embed=embedder.embed_passages, read=_cross_encoder(0).scores):
         sentence = reply.add(quote.text, quote.passage, [(quote.start, quote.end)], quote.support)
         yield _sentence_event(sentence)
     reply.generate_s = time.perf_counter() - started

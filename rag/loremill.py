@@ -10,7 +10,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import CollectionNotFound, ConfigError
+from indexes.errors import AccessDenied, CollectionNotFound, ConfigError
 from indexes.settings import Settings, load_settings
 from indexes.vocabulary import Acl, Hit, Principal, check_name
 
@@ -113,6 +113,7 @@ class Loremill:
         Raises:
             IngestError: the source is missing or empty. Single bad documents raise nothing: they end in the report's quarantine.
             ConfigError: an argument or the ACL file is wrong; nothing has changed.
+            AccessDenied: `tenant` is not the principal's.
         """
         from ingest.acl_file import AclRules
         from ingest.pipeline import Rights
@@ -127,6 +128,8 @@ class Loremill:
         path = Path(acl).expanduser() if acl is not None else beside if allow is None else None
         rules = None if path is None else AclRules.load(path)
         rights = Rights(rules, None if allow is None else Acl(tuple(allow)).allow)
+        if principal is not None and tenant not in (None, principal.tenant):
+            raise AccessDenied(principal)
         if tenant is None:
             tenant = principal.tenant if principal is not None else rules.tenant if rules and rules.tenant else None
         opened = open_source(source, format=format)

@@ -1,0 +1,101 @@
+"""Fused search over one build: each part filters by itself, and hybrid scores every candidate in both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexes.access import AccessFilter
+from indexes.builds import Build, BuildConfig, write_build
+from indexes.catalog import ChunkKey
+from indexes.fusion import convex
+from indexes.search import FusionSettings, SearchMode, search_rows
+from indexes.vocabulary import Principal
+
+ROWS, DIM = 60, 8
+WORDS = "leave travel budget train flight invoice".split()
+RANDOM = np.random.default_rng(4)
+VECTORS = RANDOM.normal(size=(ROWS, DIM)).astype(np.float32)
+VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
+KEYS = [ChunkKey(f"{row:032x}", f"doc-{row % 12}", f"hash-{row}") for row in range(ROWS)]
+TEXTS = [("", " ".join(RANDOM.choice(WORDS, size=4))) for _ in range(ROWS)]
+CLASSES = {f"doc-{number}": number % 3 + 1 for number in range(12)}
+ROW_CLASSES = np.array([CLASSES[key.document_id] for key in KEYS])
+QUERY = VECTORS[:1]
+
+
+def access(*classes: int) -> AccessFilter:
+    return AccessFilter("t", Principal("t", "user:a"), frozenset(classes))
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("builds")
+    config = BuildConfig("test/1", DIM, "cut/1", "faiss")
+    manifest = write_build(folder, KEYS, vectors=VECTORS, texts=TEXTS, classes=CLASSES, config=config)
+    build = Build(folder / manifest.build_id)
+    build.assign_classes(CLASSES, epoch=1)
+    return build
+
+
+@pytest.mark.parametrize("mode", list(SearchMode))
+@pytest.mark.parametrize("readable", [(), (2,), (1, 3)])
+def test_no_mode_returns_a_row_that_may_not_be_read(build: Build, mode: SearchMode, readable: tuple[int, ...]) -> None:
+    rows, scores = search_rows(build, "leave travel", vector=QUERY, top_k=ROWS, mode=mode, access=access(*readable))
+    assert set(ROW_CLASSES[rows].tolist()) <= set(readable)
+    assert (len(rows) > 0) == (len(readable) > 0)
+    if mode is not SearchMode.LEXICAL:
+        assert len(rows) == np.isin(ROW_CLASSES, readable).sum()
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_hybrid_is_the_convex_fusion_of_both_scores_of_every_readable_row(build: Build) -> None:
+    rows, scores = search_rows(
+        build, "leave travel", vector=QUERY, top_k=10, mode=SearchMode.HYBRID, access=access(1, 2),
+        fusion=FusionSettings(candidates=ROWS, dense_weight=0.6),
+    )  # fmt: skip
+    candidates = np.flatnonzero(np.isin(ROW_CLASSES, (1, 2)))
+    fused = convex(
+        build.vectors.scores(QUERY, candidates), build.lexical.scores("leave travel", candidates), dense_weight=0.6
+    )
+    order = np.lexsort((candidates, -fused))[:10]
+    assert rows.tolist() == candidates[order].tolist()
+    assert scores.tolist() == fused[order].tolist()
+
+
+def test_a_candidate_of_one_part_alone_is_scored_by_the_other_too(build: Build) -> None:
+    """With one candidate a part, both come with the scores that they would have among all."""
+    (dense,), _ = build.vectors.search(QUERY, top_k=1, access=access(1, 2, 3))[0]
+    (lexical,), _ = build.lexical.search("invoice flight", top_k=1, access=access(1, 2, 3))
+    assert dense != lexical, "the two parts agree: the test shows nothing"
+    rows, scores = search_rows(
+        build, "invoice flight", vector=QUERY, top_k=1, mode=SearchMode.HYBRID, access=access(1, 2, 3),
+        fusion=FusionSettings(candidates=1),
+    )  # fmt: skip
+    both = np.array(sorted([dense, lexical]))
+    fused = convex(build.vectors.scores(QUERY, both), build.lexical.scores("invoice flight", both))
+    assert scores.tolist() == [fused.max()]
+    assert rows.tolist() == [both[fused.argmax()]]
+
+
+def test_more_hits_than_candidates_may_be_asked_for(build: Build) -> None:
+    rows, _ = search_rows(
+        build, "leave", vector=QUERY, top_k=50, mode=SearchMode.HYBRID, access=access(1, 2, 3),
+        fusion=FusionSettings(candidates=5),
+    )  # fmt: skip
+    assert len(rows) == 50
+
+
+def test_a_query_without_known_words_is_answered_by_its_meaning_alone(build: Build) -> None:
+    hybrid, _ = search_rows(build, "zzz", vector=QUERY, top_k=5, mode=SearchMode.HYBRID, access=access(1))
+    dense, _ = search_rows(build, "zzz", vector=QUERY, top_k=5, mode=SearchMode.DENSE, access=access(1))
+    assert hybrid.tolist() == dense.tolist()
+
+
+@pytest.mark.parametrize("mode", list(SearchMode))
+def test_a_metadata_filter_is_anded_in_every_mode(build: Build, mode: SearchMode) -> None:
+    where = build.rows_of({"doc-0", "doc-1"})
+    rows, _ = search_rows(build, "leave travel", vector=QUERY, top_k=ROWS, mode=mode, access=access(1), where=where)
+    assert {KEYS[row].document_id for row in rows} == {"doc-0"}
