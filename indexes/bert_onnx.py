@@ -105,7 +105,9 @@ class _Graph:
         projected = self.matmul(attended, f"{prefix}.attention.output.dense")
         tensor = self.skip_norm(projected, tensor, f"{prefix}.attention.output", eps)
         inner = self.matmul(tensor, f"{prefix}.intermediate.dense")
-        inner = self.op("BiasGelu", [inner, self.weight(f"{prefix}.intermediate.dense.bias")], f"{prefix}.gelu", fused=True)
+        inner = self.op(
+            "BiasGelu", [inner, self.weight(f"{prefix}.intermediate.dense.bias")], f"{prefix}.gelu", fused=True
+        )
         return self.skip_norm(self.matmul(inner, f"{prefix}.output.dense"), tensor, f"{prefix}.output", eps)
 
     def encoder(self, config: dict[str, Any]) -> Any:
@@ -121,7 +123,10 @@ class _Graph:
         masked = self.op("Mul", [tensor, self.op("Unsqueeze", [weights, last], "mask.column")], "masked")
         total = self.op("ReduceSum", [masked, "one"], "total", keepdims=0)  # its direction is the mean's
         self.op("LpNormalization", [total], "embedding", axis=-1, p=2)
-        tokens = [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "tokens"]) for n in ("input_ids", "attention_mask")]
+        tokens = [
+            helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "tokens"])
+            for n in ("input_ids", "attention_mask")
+        ]
         output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", config["hidden_size"]])
         graph = helper.make_graph(self._nodes, "sentence-encoder", tokens, [output], list(self._constants.values()))
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]

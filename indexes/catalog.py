@@ -116,7 +116,9 @@ class Catalog:
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
-            raise CollectionNotFound(f"tenant {tenant!r} holds nothing here; run: loremill ingest SOURCE --tenant {tenant}")
+            raise CollectionNotFound(
+                f"tenant {tenant!r} holds nothing here; run: loremill ingest SOURCE --tenant {tenant}"
+            )
         engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60.0})
         event.listen(engine, "connect", _pragmas)
         try:
@@ -167,7 +169,9 @@ class Catalog:
                 db.exec_driver_sql("BEGIN IMMEDIATE")  # so that what is read here still holds when it is written
                 yield db
         except DatabaseError as error:
-            raise IndexBackendError(f"the catalog could not be written, nothing was changed: {error.orig or error}") from error
+            raise IndexBackendError(
+                f"the catalog could not be written, nothing was changed: {error.orig or error}"
+            ) from error
         except UnicodeEncodeError as error:
             raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
 
@@ -207,7 +211,9 @@ class Catalog:
         with self.read() as db:
             row = db.execute(query).first()
         if row is None:
-            raise CollectionNotFound(f"no collection {collection!r}; run: loremill ingest SOURCE --collection {collection}")
+            raise CollectionNotFound(
+                f"no collection {collection!r}; run: loremill ingest SOURCE --collection {collection}"
+            )
         return CollectionState(collection, row[0], row[1], row[2])
 
     # -- rights ------------------------------------------------------------------------------------------------------
@@ -311,7 +317,9 @@ class Catalog:
 
         from indexes.tables import chunks, documents
 
-        of_document = (chunks.c.collection == documents.c.collection) & (chunks.c.document_id == documents.c.document_id)
+        of_document = (chunks.c.collection == documents.c.collection) & (
+            chunks.c.document_id == documents.c.document_id
+        )
         count = select(func.count()).select_from(chunks).where(of_document).scalar_subquery().label("chunks")
         names = [name for name in DocumentInfo.__slots__ if name != "chunks"]
         query = select(*(documents.c[name] for name in names), count).where(
@@ -342,7 +350,9 @@ class Catalog:
         for key, value in where.items():
             small = not isinstance(value, int) or abs(value) < 2**63
             if not isinstance(value, str | int | float) or not small or '"' in key:
-                raise UnsupportedFilter(f"where {key}={value!r}: only key = string, number or boolean can be filtered by")
+                raise UnsupportedFilter(
+                    f"where {key}={value!r}: only key = string, number or boolean can be filtered by"
+                )
             if key in {"document_id", "uri", "title", "format"}:
                 query = query.where(documents.c[key] == str(value))
                 continue
@@ -439,6 +449,12 @@ def _chunk(row: Any) -> Chunk:
 
 def _pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=60000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "busy_timeout=60000",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

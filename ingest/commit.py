@@ -60,7 +60,9 @@ def exclusive(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise IngestError(f"another ingestion of collection {folder.name!r} is running; wait for it to end") from None
+            raise IngestError(
+                f"another ingestion of collection {folder.name!r} is running; wait for it to end"
+            ) from None
         yield
 
 
@@ -119,12 +121,12 @@ def _keys_after(before: list[ChunkKey], change: CatalogChange) -> list[ChunkKey]
     return sorted(keys, key=lambda key: key.chunk_id)
 
 
-def _texts(
-    catalog: Catalog, collection: str, change: CatalogChange, keys: list[ChunkKey]
-) -> Iterator[tuple[str, str]]:
+def _texts(catalog: Catalog, collection: str, change: CatalogChange, keys: list[ChunkKey]) -> Iterator[tuple[str, str]]:
     """Yield (title and headings, text) of each key in order: new chunks from the change, the others from the catalog."""
     new = {
-        chunk.chunk_id: (_place(stored, chunk.headings), chunk.text) for stored in change.upserts for chunk, _ in stored.chunks
+        chunk.chunk_id: (_place(stored, chunk.headings), chunk.text)
+        for stored in change.upserts
+        for chunk, _ in stored.chunks
     }
     wanted = {key.chunk_id for key in keys} - new.keys()
     stored_texts = (
@@ -160,7 +162,9 @@ def _kept_builds(db: Connection, collection: str, newest: str) -> set[str]:
 
     from indexes.tables import builds
 
-    rows = db.execute(select(builds.c.build_id).where(builds.c.collection == collection).order_by(builds.c.created.desc()))
+    rows = db.execute(
+        select(builds.c.build_id).where(builds.c.collection == collection).order_by(builds.c.created.desc())
+    )
     return {newest, *list(rows.scalars())[:_BUILDS_KEPT]}
 
 

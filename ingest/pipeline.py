@@ -75,7 +75,14 @@ class Ingestion:
     """
 
     def __init__(
-        self, *, catalog: Catalog, folder: Path, collection: str, embedder: Embedder, settings: Settings, serving: Serving
+        self,
+        *,
+        catalog: Catalog,
+        folder: Path,
+        collection: str,
+        embedder: Embedder,
+        settings: Settings,
+        serving: Serving,
     ) -> None:
         self._catalog = catalog
         self._folder = folder
@@ -91,7 +98,13 @@ class Ingestion:
         return f"{CHUNKER}/{self._max_tokens}/{self._settings.chunk_overlap}/{self._embedder.model_id}"
 
     def run(
-        self, source: Source, *, rights: Rights, full: bool = False, progress: Progress | None = None, partial: bool = False
+        self,
+        source: Source,
+        *,
+        rights: Rights,
+        full: bool = False,
+        progress: Progress | None = None,
+        partial: bool = False,
     ) -> IngestReport:
         """Ingest what the source lists; delete what it listed before and lists no more.
 
@@ -151,9 +164,7 @@ class Ingestion:
             progress=progress,
         )
 
-    def _take(
-        self, item: SourceItem, run: _Run, *, source: str, adopted: set[str], rights: Rights, full: bool
-    ) -> None:
+    def _take(self, item: SourceItem, run: _Run, *, source: str, adopted: set[str], rights: Rights, full: bool) -> None:
         """Sort one item into the run's change, or into quarantine under the error that it raised."""
         item = _own_id(item, run.stored, source=source, adopted=adopted)
         stage, source_hash = "read", ""
@@ -207,7 +218,9 @@ class Ingestion:
             kept += 1
         run.unchanged += kept
         if kept:
-            run.warnings.append(f"{kept} documents below {', '.join(run.refused)} could not be listed and are kept as they were")
+            run.warnings.append(
+                f"{kept} documents below {', '.join(run.refused)} could not be listed and are kept as they were"
+            )
 
     def _keep(self, item: SourceItem, before: DocumentState, acl: Acl, run: _Run, *, source: str) -> None:
         """The same text: nothing is parsed or embedded; place and rights are brought up to date."""
@@ -237,7 +250,9 @@ class Ingestion:
             metadata={**parsed.metadata, **item.metadata},
         )
         _canonical(document.metadata)
-        run.change.upserts.append(self._cut(document, run, source=source, path=item.path, source_hash=source_hash, acl=acl))
+        run.change.upserts.append(
+            self._cut(document, run, source=source, path=item.path, source_hash=source_hash, acl=acl)
+        )
         if before is None:
             run.added += 1
         elif before.content_hash == document.content_hash:

@@ -1,6 +1,6 @@
 """Answers out: retrieve -> pack -> generate -> verify.
 
-    from rag import Loremill, Principal
+from rag import Loremill, Principal
 """
 
 from indexes.vocabulary import Acl, Hit, Principal

@@ -155,7 +155,9 @@ def _events(
             yield from _generated(question, passages, model, settings, history, reply)
         except ProviderError as error:
             log.warning("generator %s failed, answering extractively: %s", name, error)
-            reply = _Reply(notice=f"The generator {name} failed ({error}); this answer was extracted from the documents instead.")
+            reply = _Reply(
+                notice=f"The generator {name} failed ({error}); this answer was extracted from the documents instead."
+            )
             yield from _extractive(query, passages, embedder, reply)
     yield _answer(question, found, reply, started=started, retrieved=retrieved)
 
@@ -240,12 +242,16 @@ def _answer(question: str, found: SearchResult, reply: _Reply, *, started: float
     )
 
 
-_LEANING = frozenset("it its that this those these they them their he she his her him one ones there then same former latter".split())
+_LEANING = frozenset(
+    ["it", "its", "that", "this", "those", "these", "they", "them", "their", "he", "she", "his", "her", "him", "one", "ones", "there", "then", "same", "former", "latter"]
+)
 
 
 def standalone(question: str, history: Sequence[Mapping[str, str]]) -> str:
     """Return what to search for: the question, after its predecessor where it leans on it (a pronoun, "and ...", or very few words)."""
     words = question.lower().replace("?", " ").replace(",", " ").split()
     earlier = [turn["content"] for turn in history if turn.get("role") == "user" and turn.get("content", "").strip()]
-    leans = bool(_LEANING.intersection(words)) or words[:2] in (["what", "about"], ["how", "about"]) or words[:1] == ["and"]
+    leans = (
+        bool(_LEANING.intersection(words)) or words[:2] in (["what", "about"], ["how", "about"]) or words[:1] == ["and"]
+    )
     return f"{earlier[-1]}\n{question}" if earlier and (leans or len(words) <= 3) else question

@@ -57,7 +57,9 @@ class Loremill:
         try:
             mill.home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"the home {mill.home} cannot be used: {error.strerror}; choose another with --home") from error
+            raise ConfigError(
+                f"the home {mill.home} cannot be used: {error.strerror}; choose another with --home"
+            ) from error
         return mill
 
     @classmethod
@@ -124,7 +126,9 @@ class Loremill:
             raise ConfigError("give either an ACL file or names to allow, not both")
         beside = _acl_beside(Path(source).expanduser())
         if acl is None and allow is not None and beside is not None:
-            raise ConfigError(f"{beside} says who may read these documents: leave out --allow, or name a file with --acl")
+            raise ConfigError(
+                f"{beside} says who may read these documents: leave out --allow, or name a file with --acl"
+            )
         path = Path(acl).expanduser() if acl is not None else beside if allow is None else None
         rules = None if path is None else AclRules.load(path)
         rights = Rights(rules, None if allow is None else Acl(tuple(allow)).allow)
@@ -155,7 +159,11 @@ class Loremill:
 
         source = PushedDocument(document_id, text, title=title, format=format, metadata=metadata or {}, acl=acl)
         return self._ingest(
-            source, collection=check_name(collection, "collection"), tenant=principal.tenant, rights=Rights(), partial=True
+            source,
+            collection=check_name(collection, "collection"),
+            tenant=principal.tenant,
+            rights=Rights(),
+            partial=True,
         )
 
     def delete_document(self, document_id: str, *, collection: str, principal: Principal) -> bool:
@@ -218,9 +226,7 @@ class Loremill:
     ) -> SearchResult:
         """Like `search`, with the build that answered and the time it took."""
         retriever = self._tenant(principal.tenant).retriever
-        return retriever.search(
-            query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where
-        )
+        return retriever.search(query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where)
 
     def ask(
         self,
@@ -301,7 +307,12 @@ class Loremill:
         from rag.tenant import tenant_names
 
         catalogs = [self._tenant(name).catalog for name in tenant_names(self.home) if tenant in (None, name)]
-        return [release for catalog in catalogs for name in catalog.collections() for release in list_releases(catalog, name)]
+        return [
+            release
+            for catalog in catalogs
+            for name in catalog.collections()
+            for release in list_releases(catalog, name)
+        ]
 
     def verify(self, collection: str, *, tenant: str | None = None) -> VerifyReport:
         """Compare catalog, chunks, postings and vectors of a collection; see `rag.verify`."""
@@ -357,5 +368,3 @@ def _acl_beside(source: Path) -> Path | None:
     folder = source if source.is_dir() else source.parent
     path = folder / "acl.yaml"
     return path if path.exists() else None
-
-

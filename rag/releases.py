@@ -58,7 +58,12 @@ class ReleaseServing:
         from indexes.tables import collections, releases
 
         retrieval = asdict(FusionSettings())
-        row = {"build_id": manifest.build_id, "prompt": DEFAULT_PROMPT, "generator": self.generator, "retrieval": retrieval}
+        row = {
+            "build_id": manifest.build_id,
+            "prompt": DEFAULT_PROMPT,
+            "generator": self.generator,
+            "retrieval": retrieval,
+        }
         release_id = "r" + digest(json.dumps(row, sort_keys=True))[:15]
         row |= {"release_id": release_id, "collection": collection, "created": now()}
         db.execute(insert(releases).prefix_with("OR IGNORE"), row)

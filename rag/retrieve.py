@@ -100,7 +100,9 @@ class Retriever:
             if len(confirmed) == len(chunk_ids) or newer == state:
                 break
             state = newer  # something changed meanwhile: what is left would be too short, so look again
-        hits = [(confirmed[name], float(score)) for name, score in zip(chunk_ids, scores, strict=True) if name in confirmed]
+        hits = [
+            (confirmed[name], float(score)) for name, score in zip(chunk_ids, scores, strict=True) if name in confirmed
+        ]
         ended = time.perf_counter()
         return SearchResult(
             query=query,
@@ -169,7 +171,9 @@ class Retriever:
 
     def _release(self, state: CollectionState) -> Release:
         if state.live is None:
-            raise CollectionNotFound(f"collection {state.collection!r} has no release yet; its first ingestion did not end")
+            raise CollectionNotFound(
+                f"collection {state.collection!r} has no release yet; its first ingestion did not end"
+            )
         with self._lock:
             release = self._releases.get((state.collection, state.live))
             if release is None:

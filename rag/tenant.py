@@ -24,9 +24,7 @@ class Tenant:
 
     @cached_property
     def retriever(self) -> Retriever:
-        return Retriever(
-            self.catalog, self.collections, self._embedder, max_query_chars=self._settings.max_query_chars
-        )
+        return Retriever(self.catalog, self.collections, self._embedder, max_query_chars=self._settings.max_query_chars)
 
     @property
     def collections(self) -> Path:

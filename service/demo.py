@@ -1,6 +1,6 @@
 """`make demo`: the sample company ingested, then the same questions asked by different people.
 
-    python -m service.demo [--home .demo]
+python -m service.demo [--home .demo]
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
             show(scene, mill)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\nDone in {time.perf_counter() - started:.1f} s, peak memory {peak:.0f} MiB.")
-    print("Next: .venv/bin/loremill ask 'How many vacation days do I get?' --collection company --as alice --home .demo")
+    print(
+        "Next: .venv/bin/loremill ask 'How many vacation days do I get?' --collection company --as alice --home .demo"
+    )
     return 0
 
 

@@ -163,5 +163,7 @@ def test_what_a_killed_run_left_does_not_stop_the_next_one(tmp_path: Path, monke
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing was left: the test shows nothing"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")], (
+        "nothing was left: the test shows nothing"
+    )
     assert Build(write(tmp_path)).manifest.rows == 6

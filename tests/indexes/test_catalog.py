@@ -23,7 +23,9 @@ BOB = Principal("halden", "user:bob")
 EVERYONE, FINANCE, NOBODY = Acl(("everyone",)), Acl(("group:finance",)), Acl()
 
 
-def stored(name: str, acl: Acl = EVERYONE, text: str = "some text", metadata: Mapping[str, Any] | None = None) -> StoredDocument:
+def stored(
+    name: str, acl: Acl = EVERYONE, text: str = "some text", metadata: Mapping[str, Any] | None = None
+) -> StoredDocument:
     document = Document(name, f"file:{name}", f"Title of {name}", text, "md", metadata or {})
     chunk = Chunk(name, 0, 0, len(text), text, ("Heading",))
     return StoredDocument(document, "source", name, "hash", acl, [(chunk, f"embed {text}")])
@@ -168,7 +170,9 @@ def test_readers_see_one_state_throughout_a_read(catalog: Catalog, other: Catalo
 def snapshot(catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
     tables = ("documents", "chunks", "collections", "quarantine", "acl_classes", "embeddings")
     with catalog.read() as db:
-        return {name: [tuple(row) for row in db.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in tables}
+        return {
+            name: [tuple(row) for row in db.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in tables
+        }
 
 
 @pytest.mark.parametrize("step", ["_document_row", "_chunk_row", "class_id", "now"])

@@ -20,7 +20,9 @@ def test_every_class_has_an_exit_code_and_an_http_status(error: type[LoremillErr
     assert error.exit_code in {64, 65, 70}
     assert 400 <= error.http_status < 600
     assert error.title
-    assert (error.exit_code == 70) == (error.http_status >= 500 and error is not DependencyMissing), "70 is our own fault"
+    assert (error.exit_code == 70) == (error.http_status >= 500 and error is not DependencyMissing), (
+        "70 is our own fault"
+    )
 
 
 def test_the_docstring_draws_the_tree_as_it_is() -> None:

@@ -16,7 +16,7 @@ from indexes.lexical import LexicalIndex, LexicalRow, build_lexical
 from indexes.vectors import RowScores
 from indexes.vocabulary import Principal
 
-WORDS = "leave travel budget train flight invoice parental hotel salary notice".split()
+WORDS = ["leave", "travel", "budget", "train", "flight", "invoice", "parental", "hotel", "salary", "notice"]
 DOCUMENTS, PER_DOCUMENT, CLASSES = 60, 3, 5
 DOCUMENT_CLASSES = np.random.default_rng(5).integers(1, CLASSES + 1, size=DOCUMENTS).astype(np.int32)
 ROW_DOCUMENTS = np.random.default_rng(6).permutation(np.repeat(np.arange(DOCUMENTS, dtype=np.int32), PER_DOCUMENT))
@@ -35,7 +35,9 @@ def text(row: int) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lexical") / "lexical"
-    rows = [LexicalRow(int(ROW_DOCUMENTS[row]), int(BUILT[row]), f"Title {row % 7}", text(row)) for row in range(len(BUILT))]
+    rows = [
+        LexicalRow(int(ROW_DOCUMENTS[row]), int(BUILT[row]), f"Title {row % 7}", text(row)) for row in range(len(BUILT))
+    ]
     build_lexical(rows, folder)
     return folder
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,7 @@ from indexes.search import FusionSettings, SearchMode, search_rows
 from indexes.vocabulary import Principal
 
 ROWS, DIM = 60, 8
-WORDS = "leave travel budget train flight invoice".split()
+WORDS = ["leave", "travel", "budget", "train", "flight", "invoice"]
 RANDOM = np.random.default_rng(4)
 VECTORS = RANDOM.normal(size=(ROWS, DIM)).astype(np.float32)
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)

@@ -17,7 +17,9 @@ def test_a_principal_is_read_from_its_literal() -> None:
 
 
 def test_order_and_repetition_of_groups_do_not_matter() -> None:
-    assert Principal("t", "user:a", ("group:x", "group:y")) == Principal("t", "user:a", ("group:y", "group:x", "group:y"))
+    assert Principal("t", "user:a", ("group:x", "group:y")) == Principal(
+        "t", "user:a", ("group:y", "group:x", "group:y")
+    )
 
 
 def test_a_principal_answers_to_everyone_its_subject_and_its_groups() -> None:
