@@ -337,7 +337,8 @@ class Catalog:
         """Return ids of the documents whose metadata has every `where` value (a list matches by any of its members).
 
         Numbers match as numbers (1 and 1.0 are one), booleans match booleans alone, and text matches what a value looks like
-        in JSON, so that `year=2024` and `draft=true` can be typed. The keys `document_id`, `uri`, `title` and `format` mean the document's own fields.
+        in JSON, so that `year=2024` and `draft=true` can be typed. The keys `document_id`, `uri`, `title` and `format` mean the
+        document's own fields.
 
         Raises:
             UnsupportedFilter: a value is not a string, a number below 2**63 or a boolean, or a key holds a double quote.

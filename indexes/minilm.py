@@ -15,6 +15,7 @@ import numpy as np
 
 from indexes.bert_onnx import GRAPH_VERSION, compile_bert
 from indexes.device import cuda_devices
+from indexes.embedder import Embedder
 from indexes.errors import DependencyMissing, EmbedderError
 from indexes.vocabulary import Float32Matrix
 
@@ -126,7 +127,7 @@ class MiniLM:
             raise EmbedderError(f"{graph} cannot be loaded: {error}; delete it and try again") from error
 
     @cached_property
-    def _on_cuda(self) -> Any:
+    def _on_cuda(self) -> Embedder:
         from indexes.sentence_transformers import SentenceTransformerEmbedder
 
         check_weights(self._folder)

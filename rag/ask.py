@@ -243,7 +243,7 @@ def _answer(question: str, found: SearchResult, reply: _Reply, *, started: float
 
 
 _LEANING = frozenset(
-    ["it", "its", "that", "this", "those", "these", "they", "them", "their", "he", "she", "his", "her", "him", "one", "ones", "there", "then", "same", "former", "latter"]
+    "it its that this those these they them their he she his her him one ones there then same former latter".split()  # noqa: SIM905
 )
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from indexes.vocabulary import Float32Matrix
-from rag.facts import content_words
 from rag.injection import addresses_model
 from rag.passages import Passage
 from rag.sentences import readable, sentence_spans
+from rag.words import content_words
 
 MAX_SENTENCES = 2
 _SCREENED = 32

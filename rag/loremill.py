@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ingest.source import Source
     from rag.answer import Answer, AnswerEvent
     from rag.releases import Release
+    from rag.remote import RemoteLoremill
     from rag.retrieve import SearchResult
     from rag.tenant import Tenant
     from rag.verify import VerifyReport
@@ -63,7 +64,7 @@ class Loremill:
         return mill
 
     @classmethod
-    def connect(cls, url: str, *, token: str) -> Any:
+    def connect(cls, url: str, *, token: str) -> RemoteLoremill:
         """Return a client with the same search and ask against a server; see `rag.remote.RemoteLoremill`."""
         from rag.remote import RemoteLoremill
 

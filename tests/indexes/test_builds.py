@@ -53,7 +53,7 @@ def test_the_same_chunks_give_the_same_id_and_results_in_another_folder(tmp_path
     for build in (one, other):
         build.assign_classes(CLASSES, epoch=1)
     found = [build.lexical.search("number3 words", top_k=6, access=ALL) for build in (one, other)]
-    assert [(rows.tolist(), scores.tolist()) for rows, scores in found][0] == (
+    assert (found[0][0].tolist(), found[0][1].tolist()) == (
         found[1][0].tolist(),
         found[1][1].tolist(),
     )
