@@ -20,13 +20,17 @@ class Counting(MiniLM):
     """The real embedder, counting what it encodes; fails at the text `poison`."""
 
     def __init__(self, real: MiniLM) -> None:
-        self.real, self.encoded = real, [""][:0]
+        self.real = real
+        self.encoded: list[str] = []
+        self.vectors: dict[str, Float32Matrix] = {}
 
     def embed_passages(self, texts: Sequence[str]) -> Float32Matrix:
         if "poison" in texts:
             raise EmbedderError("the device is gone")
+        vectors = self.real.embed_passages(texts)
         self.encoded += texts
-        return self.real.embed_passages(texts)
+        self.vectors |= zip(texts, vectors, strict=True)
+        return vectors
 
 
 @pytest.fixture
@@ -53,13 +57,10 @@ def test_each_text_is_encoded_once_however_often_it_comes(catalog: Catalog, coun
 
 
 def test_vectors_come_back_bit_for_bit_in_the_order_asked_for(catalog: Catalog, counting: Counting) -> None:
-    texts = by_hash("one", "two", "three")
-    embed_missing(catalog, counting, texts)
-    names = [embed_hash(text) for text in ("three", "one", "three", "two")]
-    loaded = load_vectors(catalog, counting, names)
-    (encoded,) = [counting.real.embed_passages(sorted(texts.values(), key=lambda t: (-len(t), embed_hash(t))))]
-    wanted = dict(zip(sorted(texts.values(), key=lambda t: (-len(t), embed_hash(t))), encoded, strict=True))
-    assert np.array_equal(loaded, np.stack([wanted[text] for text in ("three", "one", "three", "two")]))
+    order = ("three", "one", "three", "two")
+    embed_missing(catalog, counting, by_hash(*order))
+    loaded = load_vectors(catalog, counting, [embed_hash(text) for text in order])
+    assert np.array_equal(loaded, np.stack([counting.vectors[text] for text in order]))
     assert load_vectors(catalog, counting, []).shape == (0, 384)
 
 
