@@ -15,7 +15,6 @@ from indexes.errors import ConfigError, IngestError
 from indexes.minilm import MiniLM
 from ingest import source as source_module
 from ingest.report import IngestReport
-from ingest.source import FolderSource
 from rag import Acl, Loremill, Principal
 
 ALICE = Principal("halden", "user:alice", ("group:finance",))
