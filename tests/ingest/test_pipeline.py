@@ -44,7 +44,9 @@ def ingest(mill: Loremill, docs: Path, **options: Any) -> IngestReport:
 
 
 def found(mill: Loremill, query: str, principal: Principal = ALICE, mode: str = "hybrid") -> set[str]:
-    return {hit.document_id for hit in mill.search(query, collection="company", principal=principal, mode=mode, top_k=50)}
+    return {
+        hit.document_id for hit in mill.search(query, collection="company", principal=principal, mode=mode, top_k=50)
+    }
 
 
 def everything(mill: Loremill, principal: Principal = ALICE) -> set[str]:
@@ -131,7 +133,9 @@ def test_progress_tells_what_is_done(mill: Loremill, docs: Path) -> None:
 def test_a_changed_acl_file_moves_no_vector_and_holds_at_the_next_search(mill: Loremill, docs: Path) -> None:
     first = ingest(mill, docs)
     assert everything(mill, BOB) == {"leave.md", "notes/kiln.txt"}
-    (docs / "acl.yaml").write_text("tenant: halden\ndefault: {allow: [group:finance]}\nrules:\n  - {path: 'finance/**', allow: [everyone]}\n")
+    (docs / "acl.yaml").write_text(
+        "tenant: halden\ndefault: {allow: [group:finance]}\nrules:\n  - {path: 'finance/**', allow: [everyone]}\n"
+    )
     report = ingest(mill, docs)
     assert (report.build, report.chunks.embedded, counts(report)) == (first.build, 0, {"unchanged": 3})
     for mode in MODES:
@@ -205,7 +209,9 @@ def test_a_document_that_is_too_large_is_quarantined_unread(
     mill = open_mill(max_document_bytes=1000)
     (docs / "big.md").write_text("word " * 1000)
     read = source_module._read
-    monkeypatch.setattr(source_module, "_read", lambda path: pytest.fail("read") if path.name == "big.md" else read(path))
+    monkeypatch.setattr(
+        source_module, "_read", lambda path: pytest.fail("read") if path.name == "big.md" else read(path)
+    )
     report = ingest(mill, docs)
     assert [(entry.error, entry.stage) for entry in report.quarantine] == [("TooLarge", "read")]
     assert "max_document_bytes" in report.quarantine[0].message
@@ -284,7 +290,9 @@ def test_new_rules_hold_for_documents_of_a_folder_that_cannot_be_listed(
     unlistable("notes")
     ingest(mill, docs)
     assert everything(mill, BOB) == {"leave.md"}
-    assert everything(mill, ALICE) == {"leave.md", "finance/budget.md", "notes/kiln.txt"}, "a row may have rights of its own"
+    assert everything(mill, ALICE) == {"leave.md", "finance/budget.md", "notes/kiln.txt"}, (
+        "a row may have rights of its own"
+    )
 
 
 # -- several sources ---------------------------------------------------------------------------------------------------
@@ -304,7 +312,9 @@ def test_equal_ids_in_two_sources_are_two_documents_under_their_own_rights(
     mill: Loremill, docs: Path, write_tree: WriteTree
 ) -> None:
     ingest(mill, docs)
-    other = write_tree({"acl.yaml": "tenant: halden\ndefault: {allow: [user:alice]}\n", "leave.md": "Other leave text."}, "other")
+    other = write_tree(
+        {"acl.yaml": "tenant: halden\ndefault: {allow: [user:alice]}\n", "leave.md": "Other leave text."}, "other"
+    )
     assert counts(ingest(mill, other)) == {"added": 1}
     assert counts(ingest(mill, other)) == {"unchanged": 1}
     assert counts(ingest(mill, docs)) == {"unchanged": 3}
@@ -339,7 +349,9 @@ def test_another_chunk_size_cuts_every_document_anew_also_those_of_other_sources
     mill = open_mill()
     ingest(mill, docs)
     ingest(mill, other)
-    mill.put_document(collection="company", principal=ALICE, document_id="p", text=long + " Pushed.", acl=Acl(("everyone",)))
+    mill.put_document(
+        collection="company", principal=ALICE, document_id="p", text=long + " Pushed.", acl=Acl(("everyone",))
+    )
     before = {info.document_id: info.chunks for info in mill.documents(collection="company", principal=ALICE)}
     finer = open_mill(chunk_tokens=24)
     report = ingest(finer, docs)
