@@ -21,7 +21,7 @@ from eval.datasets import Dataset, Sample
 from eval.leaks import answer_leaks
 from eval.oracle import Oracle
 from eval.report import answers_markdown
-from indexes.errors import ConfigError
+from indexes.errors import AccessDenied, CollectionNotFound, ConfigError
 from indexes.vocabulary import Principal
 
 
@@ -153,6 +153,10 @@ class _Asker:
         try:
             principal = self.resolve_principal(sample.principal)
             answer = self.mill.ask(sample.user_input, collection=self.collection, principal=principal).to_json()
+        except (AccessDenied, CollectionNotFound) as error:
+            if sample.answerable:
+                return replace(blank, error=f"{type(error).__name__}: {error}")
+            return replace(blank, abstained=True)  # the door was shut: nothing was told
         except Exception as error:  # one broken question must neither end the run nor drop out of the figures
             return replace(blank, error=f"{type(error).__name__}: {error}")
         elapsed = (time.perf_counter() - start) * 1000

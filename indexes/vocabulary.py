@@ -153,7 +153,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that the principal may read, found by a search. `rank` counts from 1; a higher `score` is better."""
+    """A chunk that the principal may read, found by a search. `rank` counts from 1; a higher `score` is better.
+
+    `headings` is the chunk's, as in `Chunk`; the JSON of a hit leaves it out.
+    """
 
     rank: int
     score: float
@@ -165,3 +168,4 @@ class Hit:
     start: int
     end: int
     metadata: Metadata
+    headings: tuple[str, ...] = ()

@@ -26,8 +26,9 @@ from ingest.embed import Progress, embed_hash, embedding_text
 from ingest.isolate import parse_isolated
 from ingest.report import ChunkCounts, DocumentCounts, IngestReport
 from ingest.source import Source, SourceItem
+from ingest.versions import superseded
 
-PARSER = "parse/1"
+PARSER = "parse/2"
 """Raised when a parser's output changes, so that unchanged files are parsed again."""
 
 
@@ -241,13 +242,16 @@ class Ingestion:
         source: str,
     ) -> None:
         parsed = parse_isolated(data, uri=item.uri, format=item.format, timeout_s=self._settings.parse_timeout_s)
+        text = normalise(parsed.text)
+        since = superseded(text)
+        standing = {} if since is None else {"superseded": since or True}
         document = Document(
             document_id=item.document_id,
             uri=item.uri,
             title=normalise(item.title or parsed.title).strip(),
-            text=normalise(parsed.text),
+            text=text,
             format=item.format,
-            metadata={**parsed.metadata, **item.metadata},
+            metadata={**parsed.metadata, **standing, **item.metadata},
         )
         _canonical(document.metadata)
         run.change.upserts.append(

@@ -6,20 +6,24 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from indexes.cross_encoder import CrossEncoder
 from indexes.embedder import Embedder
 from indexes.errors import ConfigError, ProviderError
+from indexes.late_interaction import LateInteraction
 from indexes.settings import Settings
-from indexes.vocabulary import Principal
+from indexes.vocabulary import Hit, Principal
 from rag.answer import Answer, AnswerEvent, AnswerSentence, Citation
-from rag.extractive import extract
+from rag.extractive import MAX_SENTENCES, Readers, extract
 from rag.generate import Usage, make_generator
 from rag.grounding import Evidence, attach_citations
 from rag.passages import Passage, pack
 from rag.prompts import ABSTAIN, load_prompt
+from rag.question import parts, standalone
 from rag.retrieve import Retriever, SearchResult
 from rag.sanitize import sanitize
 from rag.sentences import sentence_spans
@@ -27,6 +31,8 @@ from rag.sentences import sentence_spans
 GENERATORS = ("extractive", "openai", "gguf")
 PASSAGES = 12
 """Hits that an answer may rest on."""
+SENTENCES_PER_PART = 2
+"""Most sentences for each of several questions in one."""
 PROMPT_TOKENS = 2400
 """Budget of the passages in a model's prompt, by the embedder's tokenizer."""
 
@@ -141,14 +147,17 @@ def _events(
         raise ConfigError(f"unknown generator {name!r}: use {', '.join(GENERATORS)}")
     model = None if name == "extractive" else make_generator(name, settings)
     query = standalone(question, history)
-    found = retriever.search(query, collection=collection, principal=principal, top_k=PASSAGES)
+    found = [
+        retriever.search(part, collection=collection, principal=principal, top_k=PASSAGES)
+        for part in dict.fromkeys(parts(query))
+    ]
     retrieved = time.perf_counter()
     budget = PROMPT_TOKENS if model is not None else 10**9
-    passages = pack(found.hits, max_tokens=budget, count_tokens=embedder.count_tokens)
+    passages = pack(_merged(found), max_tokens=budget, count_tokens=embedder.count_tokens)
     yield AnswerEvent("passages", {"count": len(passages)})
     reply = _Reply()
     if model is None or not passages:
-        yield from _extractive(query, passages, embedder, reply)
+        yield from _extractive(query, found, embedder, reply)
     else:
         reply.generator = name
         try:
@@ -158,21 +167,48 @@ def _events(
             reply = _Reply(
                 notice=f"The generator {name} failed ({error}); this answer was extracted from the documents instead."
             )
-            yield from _extractive(query, passages, embedder, reply)
-    yield _answer(question, found, reply, started=started, retrieved=retrieved)
+            yield from _extractive(query, found, embedder, reply)
+    yield _answer(question, found[0], reply, started=started, retrieved=retrieved)
+
+
+def _merged(found: Sequence[SearchResult]) -> list[Hit]:
+    """Return the hits of all parts of a question, the best of each first."""
+    rows = zip_longest(*(result.hits for result in found))
+    return list({hit.chunk_id: hit for row in rows for hit in row if hit is not None}.values())
 
 
 @cache
-def _cross_encoder(threads: int) -> CrossEncoder:
-    """One model for the process; loaded when first read with."""
-    return CrossEncoder(threads=threads)
+def _models() -> tuple[CrossEncoder, LateInteraction]:
+    """One of each for the process; loaded when first read with."""
+    return CrossEncoder(), LateInteraction()
 
 
-def _extractive(query: str, passages: Sequence[Passage], embedder: Embedder, reply: _Reply) -> Iterator[AnswerEvent]:
+def _extractive(query: str, found: Sequence[SearchResult], embedder: Embedder, reply: _Reply) -> Iterator[AnswerEvent]:
+    """Answer each part of the question with sentences of what was found for it; say which part nothing answers."""
     started = time.perf_counter()
-    for quote in extract(query, passages, embed=embedder.embed_passages, read=_cross_encoder(0).scores):
-        sentence = reply.add(quote.text, quote.passage, [(quote.start, quote.end)], quote.support)
-        yield _sentence_event(sentence)
+    cross_encoder, late_interaction = _models()
+    readers = Readers(embed=embedder.embed_passages, read=cross_encoder.scores, cover=late_interaction.coverage)
+    hits = {result.query: result.hits for result in found}
+    asked = parts(query)
+    silent = []
+    for part in asked:
+        quotes = extract(
+            part,
+            [Passage(number, hit) for number, hit in enumerate(hits[part], start=1)],
+            readers=readers,
+            today=date.today(),
+            limit=MAX_SENTENCES if len(asked) == 1 else SENTENCES_PER_PART,
+            taken={sentence.text for sentence in reply.sentences},
+        )
+        if not quotes:
+            silent.append(part)
+        for quote in quotes:
+            sentence = reply.add(quote.text, quote.passage, [(quote.start, quote.end)], quote.support)
+            yield _sentence_event(sentence)
+    if silent and reply.sentences:
+        reply.notice = (
+            f"{reply.notice or ''} Not answered by the documents available to you: {'; '.join(silent)}".strip()
+        )
     reply.generate_s = time.perf_counter() - started
 
 
@@ -240,18 +276,3 @@ def _answer(question: str, found: SearchResult, reply: _Reply, *, started: float
         },
         notice=reply.notice,
     )
-
-
-_LEANING = frozenset(
-    "it its that this those these they them their he she his her him one ones there then same former latter".split()  # noqa: SIM905
-)
-
-
-def standalone(question: str, history: Sequence[Mapping[str, str]]) -> str:
-    """Return what to search for: the question, after its predecessor where it leans on it (a pronoun, "and ...", or very few words)."""
-    words = question.lower().replace("?", " ").replace(",", " ").split()
-    earlier = [turn["content"] for turn in history if turn.get("role") == "user" and turn.get("content", "").strip()]
-    leans = (
-        bool(_LEANING.intersection(words)) or words[:2] in (["what", "about"], ["how", "about"]) or words[:1] == ["and"]
-    )
-    return f"{earlier[-1]}\n{question}" if earlier and (leans or len(words) <= 3) else question

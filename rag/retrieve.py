@@ -39,7 +39,7 @@ class SearchResult:
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
         del data["release"]
-        data["hits"] = [dict(hit, metadata=dict(hit["metadata"])) for hit in data["hits"]]
+        data["hits"] = [{name: value for name, value in hit.items() if name != "headings"} for hit in data["hits"]]
         data["timings_ms"] = {name: round(value, 2) for name, value in self.timings_ms.items()}
         return data
 
@@ -205,4 +205,5 @@ def _hit(rank: int, score: float, found: ConfirmedChunk) -> Hit:
         start=chunk.start,
         end=chunk.end,
         metadata=found.metadata,
+        headings=chunk.headings,
     )

@@ -80,15 +80,20 @@ def table_context(text: str, start: int) -> str:
     return " | ".join(_header(text, start))
 
 
-def readable(text: str, span: tuple[int, int]) -> str:
-    """Return the sentence at `span` as plain text without markup; a table row reads `header: cell; header: cell`."""
+def readable(text: str, span: tuple[int, int], *, header: str = "") -> str:
+    """Return the sentence at `span` as plain text without markup; a table row reads `header: cell; header: cell`.
+
+    Args:
+        header: the header row of the table that `text` begins in the middle of, if it does.
+    """
     start, end = span
     raw = text[start:end]
-    header = _header(text, start) if "|" in raw else []
-    if not header and not raw.lstrip().startswith("|"):
+    cut = raw.lstrip().startswith("|") and "\n\n" not in text[:start]
+    header_cells = (_header(text, start) or (_cells(header) if cut and header else [])) if "|" in raw else []
+    if not header_cells and not raw.lstrip().startswith("|"):
         return plain(raw)
     cells = [plain(cell) for cell in _cells(raw)]
-    named = zip_longest([plain(name) for name in header][: len(cells)], cells, fillvalue="")
+    named = zip_longest([plain(name) for name in header_cells][: len(cells)], cells, fillvalue="")
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in named if cell)
 
 

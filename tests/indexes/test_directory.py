@@ -118,7 +118,7 @@ def test_a_key_speaks_for_its_principal_with_its_role(directory: Directory) -> N
 
 def test_the_secret_is_nowhere_in_the_files(directory: Directory, tmp_path: Path) -> None:
     _, secret = directory.create_key("alice")
-    tail = secret.rsplit("_", 1)[1].encode()
+    tail = secret.split("_", 2)[2].encode()
     files = list((tmp_path / "home").iterdir())
     assert files
     assert not [path for path in files if tail in path.read_bytes()]

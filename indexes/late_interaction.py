@@ -1,0 +1,50 @@
+"""answerai-colbert-small-v1: compares a question with a text word by word, so that a word without a counterpart shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from indexes.packaged_model import PackagedModel
+from indexes.vocabulary import Float32Matrix
+
+_SHA256 = {
+    "model.onnx": "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0",
+    "tokenizer.json": "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
+}
+_MAX_TOKENS = 160
+
+
+class LateInteraction:
+    """Token vectors of question and texts; int8, 34 MB, English. The last hidden layer serves, which the package has, not its projection.
+
+    Source: Khattab and Zaharia 2020, ColBERT, arXiv:2004.12832, for the largest cosine of each question token.
+    """
+
+    def __init__(self, *, threads: int = 0) -> None:
+        self._model = PackagedModel("colbert", sha256=_SHA256, max_tokens=_MAX_TOKENS, threads=threads)
+
+    def coverage(self, question: str, texts: Sequence[str]) -> tuple[list[str], Float32Matrix]:
+        """Return the question's words, as written, and how well each text covers each word.
+
+        Returns:
+            (words, float32 of shape (len(texts), len(words))): the largest cosine of any of the text's tokens, in [-1, 1],
+            averaged over the word's tokens. A negation, a number or an order of words is not compared.
+        Cost: encodes the texts, cut at 160 tokens, and the question.
+        """
+        encodings, states = self._model.run([question, *texts])
+        states /= np.linalg.norm(states, axis=2, keepdims=True) + 1e-9
+        groups: dict[int, list[int]] = {}
+        for token, word in enumerate(encodings[0].word_ids):
+            if word is not None:
+                groups.setdefault(word, []).append(token)
+        offsets = encodings[0].offsets
+        words = [question[offsets[tokens[0]][0] : offsets[tokens[-1]][1]] for tokens in groups.values()]
+        covered = np.empty((len(texts), len(words)), dtype=np.float32)
+        for row, (encoding, tokens_of_text) in enumerate(zip(encodings[1:], states[1:], strict=True)):
+            shown = np.array(encoding.attention_mask, dtype=bool)
+            shown[0] = False  # the mark at the start sums the text up: no word of it
+            best = (states[0] @ tokens_of_text[shown].T).max(axis=1)
+            covered[row] = [best[tokens].mean() for tokens in groups.values()]
+        return words, covered

