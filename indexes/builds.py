@@ -24,11 +24,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from indexes.access import UNREADABLE, Int32Vector
+from indexes.arrays import Float32Matrix
 from indexes.catalog import ChunkKey
 from indexes.errors import BuildCorrupt, IndexBackendError
 from indexes.lexical import ANALYSIS, LexicalIndex, LexicalRow, build_lexical
 from indexes.vectors import VectorIndex, vector_backend
-from indexes.vocabulary import Float32Matrix, digest
+from indexes.vocabulary import digest
 
 FORMAT = 1
 

@@ -202,14 +202,10 @@ class Catalog:
         Raises:
             CollectionNotFound: no such collection in this tenant.
         """
-        from sqlalchemy import func, select
+        from indexes.queries import collection_state
 
-        from indexes.tables import acl_classes, collections
-
-        newest = select(func.coalesce(func.max(acl_classes.c.class_id), 0)).scalar_subquery()
-        query = select(collections.c.live, collections.c.epoch, newest).where(collections.c.name == collection)
         with self.read() as db:
-            row = db.execute(query).first()
+            row = db.execute(collection_state(), {"collection": collection}).first()
         if row is None:
             raise CollectionNotFound(
                 f"no collection {collection!r}; run: loremill ingest SOURCE --collection {collection}"
@@ -255,20 +251,12 @@ class Catalog:
         This is the last look before text leaves: a right taken away a moment ago holds here, whatever an index still says.
         Cost: one indexed look-up a chunk.
         """
-        from sqlalchemy import select
+        from indexes.queries import chunks_with_rights
 
-        from indexes.tables import chunks, documents
-
-        joined = chunks.join(
-            documents,
-            (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
-        )
-        columns = (*chunks.c, documents.c.uri, documents.c.title, documents.c.metadata, documents.c.class_id)
-        query = select(*columns).select_from(joined).where(chunks.c.collection == collection)
         confirmed: dict[str, ConfirmedChunk] = {}
         with self.read() as db:
             for batch in batched(chunk_ids):
-                for row in db.execute(query.where(chunks.c.chunk_id.in_(batch))):
+                for row in db.execute(chunks_with_rights(), {"collection": collection, "chunk_ids": list(batch)}):
                     if row.class_id in access.classes:
                         confirmed[row.chunk_id] = ConfirmedChunk(_chunk(row), row.uri, row.title, row.metadata)
         return confirmed

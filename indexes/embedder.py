@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from indexes.arrays import Float32Matrix
 from indexes.settings import Settings
-from indexes.vocabulary import Float32Matrix
 
 
 class Embedder(Protocol):

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
+from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
 from indexes.vectors import RowScores
-from indexes.vocabulary import Float32Matrix
 
 _ROUNDING = 1e-5
 """FAISS's sums differ in their last bits with a row's place in its batches, so equal rows need not tie there."""

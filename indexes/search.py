@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector
+from indexes.arrays import Float32Matrix
 from indexes.builds import Build
 from indexes.fusion import DENSE_WEIGHT, convex
 from indexes.vectors import RowScores
-from indexes.vocabulary import Float32Matrix
 
 
 class SearchMode(StrEnum):

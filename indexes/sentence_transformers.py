@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from indexes.arrays import Float32Matrix
 from indexes.device import cuda_devices
 from indexes.errors import DependencyMissing, EmbedderError
-from indexes.vocabulary import Float32Matrix
 
 
 class SentenceTransformerEmbedder:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
+from indexes.arrays import Float32Matrix
 from indexes.errors import ConfigError
-from indexes.vocabulary import Float32Matrix
 
 RowScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Rows and their scores, best first; equal scores by ascending row."""

@@ -11,12 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from indexes.errors import ConfigError
 
-Float32Matrix = npt.NDArray[np.float32]
 Metadata = Mapping[str, Any]
 
 EVERYONE = "everyone"

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from indexes.arrays import Float32Matrix
 from indexes.batches import batched
 from indexes.catalog import Catalog
 from indexes.embedder import Embedder
-from indexes.vocabulary import Float32Matrix, digest
+from indexes.vocabulary import digest
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (stage, done, total); total is None where it is not known."""

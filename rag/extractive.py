@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from indexes.vocabulary import Float32Matrix
+from indexes.arrays import Float32Matrix
 from rag.candidates import Candidate, candidates
 from rag.passages import Passage
 from rag.question import Question, frames, read_question

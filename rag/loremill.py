@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from indexes.errors import AccessDenied, CollectionNotFound, ConfigError
-from indexes.settings import Settings, load_settings
 from indexes.vocabulary import Acl, Hit, Principal, check_name
 
 if TYPE_CHECKING:
     from indexes.catalog import DocumentInfo
     from indexes.directory import Directory
     from indexes.embedder import Embedder
+    from indexes.settings import Settings
     from ingest.embed import Progress
     from ingest.pipeline import Ingestion, Rights
     from ingest.report import IngestReport
@@ -54,6 +54,8 @@ class Loremill:
         Raises:
             ConfigError: a setting is wrong, or the home cannot be made.
         """
+        from indexes.settings import load_settings
+
         mill = cls(load_settings(home=home, **settings))
         try:
             mill.home.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,13 @@ from threading import Lock
 from typing import Any
 
 from indexes.access import AccessFilter
+from indexes.arrays import Float32Matrix
 from indexes.builds import Build
 from indexes.catalog import Catalog, CollectionState, ConfirmedChunk
 from indexes.embedder import Embedder
 from indexes.errors import AccessDenied, BuildCorrupt, CollectionNotFound, ConfigError, TooLarge
 from indexes.search import FusionSettings, SearchMode, search_rows
-from indexes.vocabulary import Float32Matrix, Hit, Principal
+from indexes.vocabulary import Hit, Principal
 from rag.releases import Release, list_releases
 
 MAX_TOP_K = 1000
@@ -96,8 +97,7 @@ class Retriever:
             )
             chunk_ids = build.chunk_ids(rows)
             confirmed = self._catalog.confirm(collection, chunk_ids, access=access)
-            newer = self._catalog.state(collection)
-            if len(confirmed) == len(chunk_ids) or newer == state:
+            if len(confirmed) == len(chunk_ids) or (newer := self._catalog.state(collection)) == state:
                 break
             state = newer  # something changed meanwhile: what is left would be too short, so look again
         hits = [

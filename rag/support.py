@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from indexes.vocabulary import Float32Matrix
+from indexes.arrays import Float32Matrix
 from rag.claims import Claim, claim_of
 from rag.facts import disagreement, facts
 from rag.sentences import readable, sentence_spans

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexes.vocabulary import Float32Matrix
+from indexes.arrays import Float32Matrix
 from rag.claims import Claim, claim_of
 from rag.grounding import MIN_SUPPORT
 from rag.sentences import readable, sentence_spans

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pytest
 
 from indexes.access import UNREADABLE, AccessFilter
+from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
 from indexes.faiss import FaissIndex
 from indexes.vectors import BACKENDS, RowScores, VectorIndex, vector_backend
-from indexes.vocabulary import Float32Matrix, Principal
+from indexes.vocabulary import Principal
 
 ROWS, DIM, CLASSES = 400, 16, 8
 TWINS = 40

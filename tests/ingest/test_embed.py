@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexes.arrays import Float32Matrix
 from indexes.catalog import Catalog
 from indexes.errors import EmbedderError
 from indexes.minilm import MiniLM
-from indexes.vocabulary import Float32Matrix
 from ingest import embed
 from ingest.embed import cached_hashes, embed_hash, embed_missing, embedding_text, load_vectors
 

@@ -1,0 +1,33 @@
+"""The statements that every search runs, built once: composing them anew would cost more than the database does."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, select
+
+from indexes.tables import acl_classes, chunks, collections, documents
+
+
+@cache
+def collection_state() -> Select[Any]:
+    """(live release, epoch, newest ACL class) of `:collection`."""
+    newest = select(func.coalesce(func.max(acl_classes.c.class_id), 0)).scalar_subquery()
+    return select(collections.c.live, collections.c.epoch, newest).where(collections.c.name == bindparam("collection"))
+
+
+@cache
+def chunks_with_rights() -> Select[Any]:
+    """Columns of the chunks `:chunk_ids` of `:collection`, with uri, title, metadata and ACL class of their documents now."""
+    joined = chunks.join(
+        documents,
+        (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
+    )
+    columns = (*chunks.c, documents.c.uri, documents.c.title, documents.c.metadata, documents.c.class_id)
+    return (
+        select(*columns)
+        .select_from(joined)
+        .where(chunks.c.collection == bindparam("collection"))
+        .where(chunks.c.chunk_id.in_(bindparam("chunk_ids", expanding=True)))
+    )
