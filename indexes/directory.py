@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import ConfigError, IndexBackendError
+from indexes.errors import ConfigError, ConfigFileError, IndexBackendError
 from indexes.principals import read_principals
 from indexes.vocabulary import Principal
 
@@ -160,7 +160,7 @@ class Directory:
         tenants are left alone. All or nothing: one transaction.
 
         Raises:
-            ConfigError: the file is malformed, naming the line, or one of its names belongs to a tenant that it does
+            ConfigFileError: the file is malformed, naming the line, or one of its names belongs to a tenant that it does
                 not name (taking a name over would hand its keys to another tenant).
         """
         entries = read_principals(Path(path))
@@ -171,7 +171,7 @@ class Directory:
             taken = {row.name: row.tenant for row in connection.execute(table.select())}
             for name in entries:
                 if name in taken:
-                    raise ConfigError(f"{path}: the name {name!r} is in use in another tenant; choose another name")
+                    raise ConfigFileError(f"{path}: the name {name!r} is in use in another tenant; choose another name")
             rows = [
                 {"name": name, "tenant": who.tenant, "subject": who.subject, "groups": list(who.groups)}
                 for name, who in entries.items()

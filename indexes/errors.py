@@ -2,6 +2,7 @@
 
     LoremillError
     +- ConfigError                              64   400
+    |  +- ConfigFileError                       65   422
     +- DependencyMissing (also ImportError)     64   501
     +- IngestError                              65   422
     |  +- ParseError
@@ -43,6 +44,14 @@ class ConfigError(LoremillError):
     exit_code = 64
     http_status = 400
     title = "Bad request"
+
+
+class ConfigFileError(ConfigError):
+    """A file of rights, principals or settings is missing or malformed; the message names file and line."""
+
+    exit_code = 65
+    http_status = 422
+    title = "Bad file"
 
 
 class DependencyMissing(LoremillError, ImportError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import ConfigError
+from indexes.errors import ConfigError, ConfigFileError
 from indexes.vocabulary import Principal
 
 _FIELDS = {"tenant", "subject", "groups"}
@@ -22,33 +22,33 @@ def read_principals(path: Path) -> dict[str, Principal]:
     """Return the file's principals by name, in its order.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or an entry is malformed; the message names the line.
+        ConfigFileError: the file is missing, is not YAML, or an entry is malformed; the message names the line.
     """
     import yaml
 
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigFileError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from error
+        raise ConfigFileError(f"{path}: is not valid YAML: {error}") from error
     if isinstance(root, yaml.MappingNode) and [key.value for key, _ in root.value] == ["principals"]:
         root = root.value[0][1]
     if not isinstance(root, yaml.MappingNode) or not root.value:
-        raise ConfigError(f"{path}: must map names to {{tenant, groups}}, and names none")
+        raise ConfigFileError(f"{path}: must map names to {{tenant, groups}}, and names none")
 
     principals: dict[str, Principal] = {}
     for key, node in root.value:
         place = f"{path}, line {key.start_mark.line + 1}"
         name = key.value
         if not isinstance(name, str) or not name.strip() or "/" in name:
-            raise ConfigError(f"{place}: a principal's name must be a word without '/'")
+            raise ConfigFileError(f"{place}: a principal's name must be a word without '/'")
         if name in principals:
-            raise ConfigError(f"{place}: {name!r} is named twice")
+            raise ConfigFileError(f"{place}: {name!r} is named twice")
         try:
             principals[name] = _principal(name, _plain(yaml.SafeLoader, node))
         except ConfigError as error:
-            raise ConfigError(f"{place}: {name}: {error}") from error
+            raise ConfigFileError(f"{place}: {name}: {error}") from error
     return principals
 
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from indexes.errors import ConfigError
+from indexes.errors import ConfigError, ConfigFileError
 from indexes.vocabulary import NOBODY, Acl, check_name
 
 _T = TypeVar("_T")
@@ -67,19 +67,19 @@ class AclRules:
         """Read the file.
 
         Raises:
-            ConfigError: it cannot be read, is not YAML, or is not of the form above; names file, line and what is
+            ConfigFileError: it cannot be read, is not YAML, or is not of the form above; names file, line and what is
                 expected.
         """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: the ACL file cannot be read: {error}") from error
+            raise ConfigFileError(f"{path}: the ACL file cannot be read: {error}") from error
         return cls.parse(text, name=str(path))
 
     @classmethod
     def parse(cls, text: str, *, name: str = "acl.yaml") -> AclRules:
-        """Read the text of an ACL file; `name` stands in the errors. Raises ConfigError as `load` does."""
+        """Read the text of an ACL file; `name` stands in the errors. Raises ConfigFileError as `load` does."""
         import yaml
 
         try:
@@ -87,7 +87,7 @@ class AclRules:
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = name if mark is None else f"{name}:{mark.line + 1}"
-            raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+            raise ConfigFileError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
         return _Reader(name).rules(node)
 
     def resolve(self, path: str) -> tuple[Acl, str]:
@@ -142,9 +142,9 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def fail(self, node: Any, message: str) -> ConfigError:
+    def fail(self, node: Any, message: str) -> ConfigFileError:
         where = self.name if node is None else f"{self.name}:{node.start_mark.line + 1}"
-        return ConfigError(f"{where}: {message}")
+        return ConfigFileError(f"{where}: {message}")
 
     def rules(self, node: Any) -> AclRules:
         keys = self.mapping(node, {"tenant", "default", "rules"}, "the file")

@@ -117,7 +117,8 @@ class Loremill:
             progress: called with (stage, done, total).
         Raises:
             IngestError: the source is missing or empty. Single bad documents raise nothing: they end in the report's quarantine.
-            ConfigError: an argument or the ACL file is wrong; nothing has changed.
+            ConfigError: an argument is wrong; nothing has changed.
+            ConfigFileError: the ACL file is; nothing has changed.
             AccessDenied: `tenant` is not the principal's.
         """
         from ingest.acl_file import AclRules

@@ -14,6 +14,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_GUESSABLE = 64
+"""From so many bytes on, statistics tell one old encoding from another."""
 _SAMPLE = 100_000
 
 
@@ -64,6 +66,8 @@ def _detected(data: bytes) -> str:
     high = sum(byte >= 0x80 for byte in data[:_SAMPLE])
     if broken * 10 < high:
         return "utf-8"
+    if len(data) < _GUESSABLE:
+        return "cp1252"
     guess = from_bytes(data[:_SAMPLE]).best()
     return guess.encoding if guess is not None else "cp1252"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.errors import ConfigError
+from indexes.errors import ConfigFileError
 from indexes.vocabulary import NOBODY, Acl
 from ingest.acl_file import AclRules, compile_pattern
 
@@ -140,16 +140,16 @@ def test_two_stars_span_any_depth_and_one_star_none(above: list[str], below: lis
     ],
 )
 def test_a_malformed_file_is_an_error_that_says_where_and_what(text: str, expected: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigFileError) as caught:
         AclRules.parse(text)
     assert expected in str(caught.value)
 
 
 def test_a_missing_or_binary_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"acl\.yaml"):
+    with pytest.raises(ConfigFileError, match=r"acl\.yaml"):
         AclRules.load(tmp_path / "acl.yaml")
     (tmp_path / "acl.yaml").write_bytes(b"\xff\xfe\x00default")
-    with pytest.raises(ConfigError, match=r"acl\.yaml"):
+    with pytest.raises(ConfigFileError, match=r"acl\.yaml"):
         AclRules.load(tmp_path / "acl.yaml")
 
 

@@ -145,7 +145,7 @@ def test_verify_says_yes_with_0_and_no_with_1(run: Run, monkeypatch: pytest.Monk
         (["verify", "--collection", "nowhere"], 65, "CollectionNotFound"),
         (["keys", "revoke", "none"], 64, "ConfigError"),
         (["release", "show", "none"], 64, "ConfigError"),
-        (["principals", "import", "no/such/file"], 64, "ConfigError"),
+        (["principals", "import", "no/such/file"], 65, "ConfigFileError"),
     ],
 )  # fmt: skip
 def test_bad_input_gives_one_json_error_and_its_exit_code(
