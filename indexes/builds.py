@@ -11,6 +11,7 @@ A build is written aside under a temporary name, synced, and renamed into place;
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -132,7 +133,8 @@ def _write_files(
         for document, acl_class, (title, text) in zip(documents, built_classes, texts, strict=True)
     )
     build_lexical(rows, folder / "lexical")
-    content = manifest.to_json() | {"files": _sizes(folder)}
+    files = {name: {"bytes": size, "sha256": _sha256(folder / name)} for name, size in _sizes(folder).items()}
+    content = manifest.to_json() | {"files": files}
     (folder / "manifest.json").write_text(json.dumps(content, indent=1), "utf-8")
     for path in (folder, *folder.rglob("*")):
         _sync(path)
@@ -142,6 +144,28 @@ def _sizes(folder: Path) -> dict[str, int]:
     """Return the size of every file of a build but its manifest; tantivy's lock files are no part of it."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files if path.name != "manifest.json"}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Return the files of the build in `folder` that are gone or not, byte for byte, what was written; for `verify`.
+
+    Raises:
+        BuildCorrupt: the manifest cannot be read.
+    """
+    try:
+        files = json.loads((folder / "manifest.json").read_text("utf-8"))["files"]
+        return [
+            name
+            for name, written in sorted(files.items())
+            if not (folder / name).is_file() or _sha256(folder / name) != written["sha256"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
 
 
 def _sync(path: Path) -> None:
@@ -174,9 +198,9 @@ class Build:
         try:
             content = json.loads((folder / "manifest.json").read_text("utf-8"))
             self.manifest = Manifest.from_json(content)
-            for name, size in content["files"].items():
-                if (found := (folder / name).stat().st_size) != size:
-                    raise ValueError(f"{name} has {found} bytes instead of {size}")
+            for name, written in content["files"].items():
+                if (found := (folder / name).stat().st_size) != written["bytes"]:
+                    raise ValueError(f"{name} has {found} bytes instead of {written['bytes']}")
             with np.load(folder / "rows.npz", allow_pickle=False) as rows:
                 self._chunk_ids, self._row_documents = rows["chunk_ids"], rows["documents"]
                 built_classes: Int32Vector = rows["classes"]
@@ -185,6 +209,7 @@ class Build:
             raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
         self.vectors: VectorIndex = vector_backend(self.manifest.config.vector_index).open(folder / "vectors.index")
         self.lexical = LexicalIndex(folder / "lexical", row_documents=self._row_documents, built_classes=built_classes)
+        self.folder = folder
         self._epoch: int | None = None
         self._lock = Lock()
         rows_found = {len(self.vectors), len(self.lexical), len(self._chunk_ids)}

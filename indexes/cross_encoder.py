@@ -29,5 +29,5 @@ class CrossEncoder:
         """Return one logit a text, about -11 (off topic) to 9 (answers it), in the order given. Texts over 192 tokens are cut."""
         if not texts:
             return np.empty(0, np.float32)
-        _, logits = self._model.run([(question, text) for text in texts])
-        return logits.reshape(len(texts), -1)[:, -1]
+        logits = [float(output.ravel()[-1]) for _, output in self._model.run([(question, text) for text in texts])]
+        return np.array(logits, dtype=np.float32)

@@ -33,18 +33,20 @@ class LateInteraction:
             averaged over the word's tokens. A negation, a number or an order of words is not compared.
         Cost: encodes the texts, cut at 160 tokens, and the question.
         """
-        encodings, states = self._model.run([question, *texts])
-        states /= np.linalg.norm(states, axis=2, keepdims=True) + 1e-9
+        (asked, states), *read = self._model.run([question, *texts])
         groups: dict[int, list[int]] = {}
-        for token, word in enumerate(encodings[0].word_ids):
+        for token, word in enumerate(asked.word_ids):
             if word is not None:
                 groups.setdefault(word, []).append(token)
-        offsets = encodings[0].offsets
-        words = [question[offsets[tokens[0]][0] : offsets[tokens[-1]][1]] for tokens in groups.values()]
+        words = [question[asked.offsets[tokens[0]][0] : asked.offsets[tokens[-1]][1]] for tokens in groups.values()]
         covered = np.empty((len(texts), len(words)), dtype=np.float32)
-        for row, (encoding, tokens_of_text) in enumerate(zip(encodings[1:], states[1:], strict=True)):
-            shown = np.array(encoding.attention_mask, dtype=bool)
-            shown[0] = False  # the mark at the start sums the text up: no word of it
-            best = (states[0] @ tokens_of_text[shown].T).max(axis=1)
+        for row, (_, shown) in enumerate(read):
+            # The mark at the start sums the text up: it is no word of it.
+            best = np.clip(_unit(states) @ _unit(shown[1:]).T, -1.0, 1.0).max(axis=1)
             covered[row] = [best[tokens].mean() for tokens in groups.values()]
         return words, covered
+
+
+def _unit(states: Float32Matrix) -> Float32Matrix:
+    unit: Float32Matrix = states / (np.linalg.norm(states, axis=1, keepdims=True) + np.float32(1e-9))
+    return unit

@@ -1,10 +1,12 @@
 """Lexical search with tantivy: BM25 over title, headings and text, with the access filter inside the query.
 
+How rare a term is, is counted among the rows that the principal may read: a score must not tell what stands in the others.
 tantivy's own analysis: Unicode words, lower case, accents folded, English stop words out, Snowball stems.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ TITLE_WEIGHT = 0.5
 
 _WRITER_BYTES = 256_000_000
 _MAX_QUERY_TERMS = 256
+_RARITIES_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class LexicalIndex:
         self._row_documents = row_documents
         self._built_classes = built_classes
         self._policy: tuple[Int32Vector, bool] | None = None
+        self._rarity: dict[tuple[frozenset[int], str, str], float] = {}
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
@@ -109,6 +113,7 @@ class LexicalIndex:
         if len(classes) != len(self):
             raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} postings")
         self._policy = classes, not np.array_equal(classes, self._built_classes)
+        self._rarity = {}
 
     def search(self, query: str, *, top_k: int, access: AccessFilter, where: BoolVector | None = None) -> RowScores:
         """Return the `top_k` best readable rows that share a term with `query`, best first.
@@ -126,8 +131,8 @@ class LexicalIndex:
         """
         from tantivy import Occur, Query
 
-        words = self._text_query(query)
         readable = self._access_query(access, where)
+        words = self._text_query(query, access)
         if words is None or readable is None or not len(self):
             return np.empty(0, np.int64), np.empty(0, np.float32)
         full = Query.boolean_query([(Occur.Must, words), (Occur.Must, Query.const_score_query(readable, 0.0))])
@@ -139,12 +144,14 @@ class LexicalIndex:
         order = np.lexsort((rows, -scores))[:top_k]
         return rows[order], scores[order]
 
-    def scores(self, query: str, rows: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the BM25 scores of the given rows, 0 where no term is shared. The caller must hold the right to read them."""
+    def scores(
+        self, query: str, rows: np.ndarray[Any, np.dtype[np.int64]], *, access: AccessFilter
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the BM25 scores of the given rows, 0 where no term is shared, as `search` gives them. `access` must cover the rows."""
         from tantivy import Occur, Query
 
         scores = np.zeros(len(rows), np.float32)
-        words = self._text_query(query)
+        words = self._text_query(query, access)
         if words is None or not len(rows):
             return scores
         only = Query.const_score_query(Query.term_set_query(self._schema, "row", rows.tolist()), 0.0)
@@ -161,23 +168,49 @@ class LexicalIndex:
         """Return the analysed terms of `text` in order, each once."""
         return list(dict.fromkeys(self._analyzer.analyze(text)))
 
-    def _text_query(self, query: str) -> Any | None:
+    def _text_query(self, query: str, access: AccessFilter) -> Any | None:
         from tantivy import Occur, Query
 
         clauses = []
         for term in self.terms(query)[:_MAX_QUERY_TERMS]:
-            clauses.append((Occur.Should, Query.term_query(self._schema, "text", term, "freq")))
-            title = Query.term_query(self._schema, "title", term, "freq")
-            clauses.append((Occur.Should, Query.boost_query(title, TITLE_WEIGHT)))
+            for field, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
+                boost = weight * self._readable_rarity(field, term, access)
+                clause = Query.term_query(self._schema, field, term, "freq")
+                clauses.append((Occur.Should, clause if boost == 1.0 else Query.boost_query(clause, boost)))
         return Query.boolean_query(clauses) if clauses else None
+
+    def _readable_rarity(self, field: str, term: str, access: AccessFilter) -> float:
+        """Return what turns the term's idf over all rows into its idf over the readable ones, kept until rights change."""
+        key = (access.classes, field, term)
+        known = self._rarity
+        if (factor := known.get(key)) is None:
+            if len(known) >= _RARITIES_KEPT:
+                known.clear()
+            factor = known[key] = self._rarity_factor(field, term, access)
+        return factor
+
+    def _rarity_factor(self, field: str, term: str, access: AccessFilter) -> float:
+        from tantivy import Occur, Query
+
+        row_classes, _ = self._assigned()
+        n_readable = int(np.count_nonzero(access.mask(row_classes)))
+        holding = self._searcher.doc_freq(field, term)
+        if n_readable == len(self) or not holding:
+            return 1.0
+        readable = self._access_query(access, None)
+        if readable is None:
+            return 1.0
+        both = Query.boolean_query(
+            [(Occur.Must, Query.term_query(self._schema, field, term, "basic")), (Occur.Must, readable)]
+        )
+        holding_readable = self._searcher.search(both, 1, count=True).count
+        return _idf(n_readable, holding_readable) / _idf(len(self), holding)
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
         from tantivy import Query
 
-        if self._policy is None:
-            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
-        row_classes, moved = self._policy
+        row_classes, moved = self._assigned()
         if not moved and where is None:
             classes = sorted(class_id for class_id in access.classes if class_id >= 0)
             return Query.term_set_query(self._schema, "acl", classes) if classes else None
@@ -186,3 +219,14 @@ class LexicalIndex:
             mask &= where
         documents = np.unique(self._row_documents[mask]).tolist()
         return Query.term_set_query(self._schema, "document", documents) if documents else None
+
+    def _assigned(self) -> tuple[Int32Vector, bool]:
+        """Return each row's ACL class, and whether any is another than at build time."""
+        if self._policy is None:
+            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
+        return self._policy
+
+
+def _idf(rows: int, holding: int) -> float:
+    """tantivy's BM25 idf, ln(1 + (N - n + 0.5) / (n + 0.5)), of a term that n of N rows hold."""
+    return math.log(1 + (rows - holding + 0.5) / (holding + 0.5))

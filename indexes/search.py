@@ -64,8 +64,7 @@ def search_rows(
     lexical_rows, _ = build.lexical.search(query, top_k=depth, access=access, where=where)
     # Both parts score every candidate, so that a chunk which only one of them found is not mistaken for a bad one.
     rows: npt.NDArray[np.int64] = np.union1d(dense_rows, lexical_rows).astype(np.int64)
-    scores = convex(
-        build.vectors.scores(vector, rows), build.lexical.scores(query, rows), dense_weight=fusion.dense_weight
-    )
+    lexical = build.lexical.scores(query, rows, access=access)
+    scores = convex(build.vectors.scores(vector, rows), lexical, dense_weight=fusion.dense_weight)
     order = np.lexsort((rows, -scores))[:top_k]
     return rows[order], scores[order]

@@ -21,6 +21,7 @@ from rag.answer import Answer, AnswerEvent, AnswerSentence, Citation
 from rag.extractive import MAX_SENTENCES, Readers, extract
 from rag.generate import Usage, make_generator
 from rag.grounding import Evidence, attach_citations
+from rag.injection import addresses_model, tainted_spans
 from rag.passages import Passage, pack
 from rag.prompts import ABSTAIN, load_prompt
 from rag.question import parts, standalone
@@ -198,11 +199,13 @@ def _extractive(query: str, found: Sequence[SearchResult], embedder: Embedder, r
             readers=readers,
             today=date.today(),
             limit=MAX_SENTENCES if len(asked) == 1 else SENTENCES_PER_PART,
-            taken={sentence.text for sentence in reply.sentences},
         )
         if not quotes:
             silent.append(part)
+        given = {sentence.text for sentence in reply.sentences}
         for quote in quotes:
+            if quote.text in given:
+                continue
             sentence = reply.add(quote.text, quote.passage, [(quote.start, quote.end)], quote.support)
             yield _sentence_event(sentence)
     if silent and reply.sentences:
@@ -241,12 +244,16 @@ def _generated(
         if ABSTAIN.rstrip(".") in text:
             continue
         attached = attach_citations(text, evidence)
-        if not attached.supported:
-            log.info("dropped an unsupported sentence: %s", attached.reason)
-            continue
         spans = [(passages[span.marker - 1], span.start, span.end) for span in attached.citations]
+        if not attached.supported or addresses_model(text) or any(_is_tainted(*span) for span in spans):
+            log.info("dropped a sentence: %s", attached.reason or "it rests on text that speaks to a model")
+            continue
         yield _sentence_event(reply.add_cited(attached.text, spans, attached.support))
     reply.verify_s = time.perf_counter() - started
+
+
+def _is_tainted(passage: Passage, start: int, end: int) -> bool:
+    return any(first < end and start < last for first, last in tainted_spans(passage.text))
 
 
 def _marked(sentence: AnswerSentence) -> str:

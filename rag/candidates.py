@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from indexes.vocabulary import Hit
-from rag.injection import addresses_model
+from rag.injection import addresses_model, tainted_spans
 from rag.passages import Passage
 from rag.sentences import readable, sentence_spans
 from rag.words import content_words
 
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+)$", re.MULTILINE)
 _NUMBER = re.compile(r"\d+")
-_MAIL_HEADER = re.compile(r"^On \w.{4,60}\bwrote:")
+_MAIL_HEADER = re.compile(r"On \w.{4,80}?\bwrote:[\s>]*", re.DOTALL)
 _CELLS = " | "
 """Stands in the last heading of a chunk that begins inside a table: the table's header row."""
 
@@ -57,29 +57,30 @@ def candidates(passages: Sequence[Passage], *, today: date) -> list[Candidate]:
 
 
 def _sentences(hit: Hit) -> Iterator[tuple[int, int, str, str, frozenset[str], frozenset[str]]]:
-    """Yield (start, end, text, context, words, words around). After a sentence that speaks to a model its paragraph is left out."""
+    """Yield (start, end, text, context, words, words around)."""
     header = next((part for part in hit.headings[-1:] if _CELLS in part), "")
     path = hit.headings[:-1] if header else hit.headings
-    before, tainted_until = "", 0
-    for start, end in sentence_spans(hit.text):
+    tainted = tainted_spans(hit.text)
+    before = ""
+    for sentence in sentence_spans(hit.text):
+        start, end = _without_mail_header(hit.text, *sentence)
         text = readable(hit.text, (start, end), header=header)
-        if start >= tainted_until and addresses_model(text):
-            tainted_until = _paragraph_end(hit.text, end)
-        if start < tainted_until:
+        if not text or addresses_model(text) or any(first <= start < last for first, last in tainted):
             before = ""
             continue
         above = _HEADING.findall(hit.text[:start])
         heading = above[-1] if above else (path[-1] if path else "")
-        if not text.endswith("?") and not _MAIL_HEADER.search(text):
+        if not text.endswith("?"):
             words = frozenset(content_words(text))
             around = words | frozenset(content_words(f"{hit.title} {heading} {before}"))
             yield start, end, text, f"{hit.title}. {heading}. {before} {text}", words, around
         before = text
 
 
-def _paragraph_end(text: str, after: int) -> int:
-    blank_line = text.find("\n\n", after)
-    return len(text) if blank_line < 0 else blank_line
+def _without_mail_header(text: str, start: int, end: int) -> tuple[int, int]:
+    """Leave out "On Friday, Ann wrote:" in front of what Ann wrote."""
+    header = _MAIL_HEADER.match(text, start, end)
+    return (header.end(), end) if header else (start, end)
 
 
 def _place(title: str) -> tuple[str, tuple[int, ...]]:

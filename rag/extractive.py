@@ -8,7 +8,7 @@ unless the question looks back. A sentence that speaks to a model instead of the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
@@ -33,7 +33,7 @@ _CLOSE = 0.3
 """A further sentence is given if it scores at most this much less than the first. All chosen on the sample company, checked on SQuAD: see
 eval/LOG.md."""
 
-_ANSWERABLE = (0.25, 19.7, 3.5, 3.9, -22.9)
+_ANSWERABLE = (0.25, 19.7, 3.5, 3.9, -22.75)
 """Logistic regression over the best cross-encoder logit, the covered share of the question, whether the kind of thing asked for and
 whether every code is there, and its intercept; below 0 the answer abstains."""
 
@@ -69,7 +69,6 @@ def extract(
     readers: Readers,
     today: date,
     limit: int = MAX_SENTENCES,
-    taken: Collection[str] = (),
 ) -> list[Quote]:
     """Return the sentences that answer one question, best first; none where the evidence is too little.
 
@@ -77,7 +76,6 @@ def extract(
         passages: best first; only they are looked at.
         today: what is superseded from a later day on is still in force.
         limit: most sentences, at least 1; fewer where the next is much worse.
-        taken: texts that are given already.
     Cost: embeds at most 33 short texts, reads at most 12, compares 2 word by word.
     """
     asked = read_question(question)
@@ -85,7 +83,7 @@ def extract(
     best = _ranked(asked, candidates(passages, today=today), weights, readers)
     if not best or _answerable(asked, best, weights, readers) < 0:
         return []
-    chosen = _chosen(asked, [candidate for candidate in _distinct(best) if candidate.text not in taken], limit)
+    chosen = _chosen(asked, _distinct(best), limit)
     return [Quote(candidate.text, candidate.passage, candidate.start, candidate.end) for candidate in chosen]
 
 
@@ -140,7 +138,7 @@ def _covered(question: str, texts: list[str], weights: dict[str, float], cover: 
     """Return how well the best of the texts covers the question's content words, rare ones weighing more."""
     words, covered = cover(question, texts)
     weight = np.array([0.0 if frames(word) else _weight(word, weights) for word in words], np.float32)
-    return float((covered @ weight).max() / weight.sum()) if weight.sum() else 1.0
+    return float((covered @ weight).max() / weight.sum()) if weight.sum() else 0.0
 
 
 def _chosen(question: Question, ranked: Sequence[Candidate], limit: int) -> list[Candidate]:

@@ -245,7 +245,7 @@ class Loremill:
 
         Args:
             question: as a person asks it.
-            generator: `extractive`, `openai` or `gguf`; default the release's.
+            generator: `extractive`, `openai` or `gguf`; default the settings'.
             history: earlier turns, `{"role": "user" | "assistant", "content": ...}`, oldest first.
         Raises:
             as `search`; a generator that fails does not raise: the extractive answer comes instead, and `notice` says so.
@@ -370,5 +370,7 @@ class Loremill:
 def _acl_beside(source: Path) -> Path | None:
     """Return the ACL file that lies beside the documents, if there is one."""
     folder = source if source.is_dir() else source.parent
+    while not folder.exists() and folder != folder.parent:  # a glob's pattern: its root is what stands before it
+        folder = folder.parent
     path = folder / "acl.yaml"
     return path if path.exists() else None

@@ -60,7 +60,7 @@ _FRAMING = re.compile(
     re.IGNORECASE,
 )
 _SECOND_PART = re.compile(
-    r",?\s+and\s+(?=(?:(?:at|by|for|from|in|on|since|to|until|with)\s+)?(?:how|what|when|where|which|who|whom|whose|why)\b)",
+    r",?[ \t]+and[ \t]+(?=(?:(?:at|by|for|from|in|on|since|to|until|with)\s+)?(?:how|what|when|where|which|who|whom|whose|why)\b)",
     re.IGNORECASE,
 )
 _PRONOUNS = frozenset(
@@ -125,7 +125,7 @@ def parts(question: str) -> list[str]:
     "How long is X, and who decides on Y?" has two parts; "What did X cost, and what does it cost now?" has one.
     """
     pieces = [piece.strip() for piece in _SECOND_PART.split(question) if piece.strip()]
-    return pieces if all(map(_stands_alone, pieces[1:])) else [question]
+    return pieces if pieces and all(map(_stands_alone, pieces[1:])) else [question]
 
 
 def _stands_alone(piece: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from indexes.errors import (
     AccessDenied,
@@ -13,10 +15,14 @@ from indexes.errors import (
     DependencyMissing,
     LoremillError,
     ProviderError,
+    TooLarge,
+    UnsupportedFilter,
 )
 from indexes.vocabulary import Hit, Principal
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.generate import Usage
+
+_T = TypeVar("_T")
 
 
 class RemoteLoremill:
@@ -27,6 +33,9 @@ class RemoteLoremill:
             import httpx
         except ImportError as error:
             raise DependencyMissing("httpx", extra="service") from error
+        token = token.strip()
+        if not token or not token.isascii() or not token.isprintable():
+            raise ConfigError("the token must be an API key as `loremill keys create` shows it")
         self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=timeout_s)
 
     def search(
@@ -42,7 +51,7 @@ class RemoteLoremill:
         """Return the best chunks that the token's principal may read; errors as `Loremill.search`."""
         body = {"query": query, "collection": collection, "top_k": top_k, "mode": mode, "where": where}
         found = self._post("/v1/search", {name: value for name, value in body.items() if value is not None})
-        return [Hit(**hit) for hit in found["hits"]]
+        return [_known(Hit, hit) for hit in _field(found, "hits")]
 
     def ask(
         self,
@@ -72,31 +81,60 @@ class RemoteLoremill:
         import httpx
 
         try:
-            response = self._client.post(path, json=body)
+            content = json.dumps(body, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"an argument cannot be sent: {error}") from error
+        try:
+            response = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
         except httpx.HTTPError as error:
             raise ProviderError(f"the server at {self._client.base_url} cannot be reached: {error}") from error
         try:
-            data: dict[str, Any] = response.json()
+            data = response.json()
         except ValueError:
-            data = {}
-        if response.is_success:
+            data = None
+        if response.is_success and isinstance(data, dict):
             return data
-        raise _error(response.status_code, str(data.get("detail") or data.get("title") or response.reason_phrase))
+        raise _error(response, data if isinstance(data, dict) else {})
 
 
-def _error(status: int, detail: str) -> LoremillError:
+def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
+    """Return the error that the server's problem document names, else the one that fits its status."""
+    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
+    status = response.status_code
     if status in (401, 403):
         return AccessDenied(None, detail)
+    for kind in (CollectionNotFound, TooLarge, UnsupportedFilter):
+        if problem.get("type") == f"urn:loremill:error:{kind.__name__}":
+            return kind(detail)
     if status == 404:
         return CollectionNotFound(detail)
     if status in (400, 413, 422):
         return ConfigError(detail)
-    return ProviderError(f"the server answered {status}: {detail}")
-
-
-def _answer(data: dict[str, Any]) -> Answer:
-    sentences = tuple(
-        AnswerSentence(**(sentence | {"citations": tuple(sentence["citations"])})) for sentence in data["sentences"]
+    wait = response.headers.get("retry-after", "")
+    return ProviderError(
+        f"the server answered {status}: {detail}", retry_after_s=float(wait) if wait.isdigit() else None
     )
-    citations = tuple(Citation(**citation) for citation in data["citations"])
-    return Answer(**(data | {"sentences": sentences, "citations": citations, "usage": Usage(**data["usage"])}))
+
+
+def _field(data: Any, name: str) -> Any:
+    if not isinstance(data, Mapping) or name not in data:
+        raise ProviderError(f"the server's answer has no {name!r}: is this a Loremill server?")
+    return data[name]
+
+
+def _known(kind: type[_T], data: Mapping[str, Any], **values: Any) -> _T:
+    """Make a value of the fields that this version knows; a newer server may send more."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return kind(**({name: value for name, value in data.items() if name in names} | values))
+    except (TypeError, AttributeError) as error:
+        raise ProviderError(f"the server's answer cannot be read: {error}") from error
+
+
+def _answer(data: Mapping[str, Any]) -> Answer:
+    sentences = tuple(
+        _known(AnswerSentence, sentence, citations=tuple(_field(sentence, "citations")))
+        for sentence in _field(data, "sentences")
+    )
+    citations = tuple(_known(Citation, citation) for citation in _field(data, "citations"))
+    return _known(Answer, data, sentences=sentences, citations=citations, usage=_known(Usage, _field(data, "usage")))

@@ -144,13 +144,13 @@ class Retriever:
         return self._catalog.access(principal)
 
     def _check(self, query: str, top_k: int, mode: str) -> SearchMode:
-        if not query.strip():
+        if not isinstance(query, str) or not query.strip():
             raise ConfigError("the query is empty; write a question or some words")
         if len(query) > self._max_query_chars:
             raise TooLarge(f"the query has {len(query)} characters, the limit is {self._max_query_chars}; shorten it")
         if any("\ud800" <= char <= "\udfff" for char in query):
             raise ConfigError("the query is not valid Unicode: it holds half of a surrogate pair")
-        if not 1 <= top_k <= MAX_TOP_K:
+        if not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
             raise ConfigError(f"top_k is {top_k}, it must be 1 to {MAX_TOP_K}")
         try:
             return SearchMode(mode)

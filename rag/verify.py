@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes.builds import changed_files
 from indexes.catalog import Catalog
 from indexes.errors import BuildCorrupt
 from indexes.vocabulary import Chunk
@@ -43,7 +44,7 @@ def verify(catalog: Catalog, retriever: Retriever, collection: str) -> VerifyRep
 
     Raises:
         CollectionNotFound: no such collection, or it serves nothing yet.
-    Cost: reads every text and every vector once.
+    Cost: reads every text and every file of the build once.
     """
     faults: list[str] = []
     documents = chunks = 0
@@ -57,6 +58,7 @@ def verify(catalog: Catalog, retriever: Retriever, collection: str) -> VerifyRep
     release = retriever.release_record(collection)
     try:
         build = retriever.build(collection)
+        faults += [f"the file {name} of the build is not what was written" for name in changed_files(build.folder)]
     except BuildCorrupt as error:
         return VerifyReport(collection, release.build, documents, chunks, (*faults, str(error)))
     indexed = build.chunk_id_set()

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\nDone in {time.perf_counter() - started:.1f} s, peak memory {peak:.0f} MiB.")
     print(
-        "Next: .venv/bin/loremill ask 'How many vacation days do I get?' --collection company --as alice --home .demo"
+        f"Next: .venv/bin/loremill ask 'How many vacation days do I get?' --collection company --as alice --home {options.home}"
     )
     return 0
 
