@@ -1,6 +1,7 @@
 """Lexical search with tantivy: BM25 over title, headings and text, with the access filter inside the query.
 
 How rare a term is, is counted among the rows that the principal may read: a score must not tell what stands in the others.
+What is left of them is one number, the mean length of all rows.
 tantivy's own analysis: Unicode words, lower case, accents folded, English stop words out, Snowball stems.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def build_lexical(rows: Iterable[LexicalRow], path: Path) -> None:
     writer.wait_merging_threads()
 
 
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """Each row's ACL class now, whether any is another than at build time, and the idf factors counted under it."""
+
+    row_classes: Int32Vector
+    moved: bool
+    rarity: dict[tuple[frozenset[int], str, str], float] = field(default_factory=dict)
+
+
 class LexicalIndex:
     """One build's postings, opened for reading."""
 
@@ -102,8 +112,7 @@ class LexicalIndex:
         self._searcher = index.searcher()
         self._row_documents = row_documents
         self._built_classes = built_classes
-        self._policy: tuple[Int32Vector, bool] | None = None
-        self._rarity: dict[tuple[frozenset[int], str, str], float] = {}
+        self._policy: _Policy | None = None
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
@@ -112,8 +121,7 @@ class LexicalIndex:
         """Tell each row's ACL class now. Postings keep the class they were built with; `_access_query` bridges the difference."""
         if len(classes) != len(self):
             raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} postings")
-        self._policy = classes, not np.array_equal(classes, self._built_classes)
-        self._rarity = {}
+        self._policy = _Policy(classes, not np.array_equal(classes, self._built_classes))
 
     def search(self, query: str, *, top_k: int, access: AccessFilter, where: BoolVector | None = None) -> RowScores:
         """Return the `top_k` best readable rows that share a term with `query`, best first.
@@ -173,35 +181,34 @@ class LexicalIndex:
 
         clauses = []
         for term in self.terms(query)[:_MAX_QUERY_TERMS]:
-            for field, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
-                boost = weight * self._readable_rarity(field, term, access)
-                clause = Query.term_query(self._schema, field, term, "freq")
+            for name, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
+                boost = weight * self._readable_rarity(name, term, access)
+                clause = Query.term_query(self._schema, name, term, "freq")
                 clauses.append((Occur.Should, clause if boost == 1.0 else Query.boost_query(clause, boost)))
         return Query.boolean_query(clauses) if clauses else None
 
-    def _readable_rarity(self, field: str, term: str, access: AccessFilter) -> float:
+    def _readable_rarity(self, name: str, term: str, access: AccessFilter) -> float:
         """Return what turns the term's idf over all rows into its idf over the readable ones, kept until rights change."""
-        key = (access.classes, field, term)
-        known = self._rarity
+        key = (access.classes, name, term)
+        known = self._assigned().rarity
         if (factor := known.get(key)) is None:
             if len(known) >= _RARITIES_KEPT:
                 known.clear()
-            factor = known[key] = self._rarity_factor(field, term, access)
+            factor = known[key] = self._rarity_factor(name, term, access)
         return factor
 
-    def _rarity_factor(self, field: str, term: str, access: AccessFilter) -> float:
+    def _rarity_factor(self, name: str, term: str, access: AccessFilter) -> float:
         from tantivy import Occur, Query
 
-        row_classes, _ = self._assigned()
-        n_readable = int(np.count_nonzero(access.mask(row_classes)))
-        holding = self._searcher.doc_freq(field, term)
+        n_readable = int(np.count_nonzero(access.mask(self._assigned().row_classes)))
+        holding = self._searcher.doc_freq(name, term)
         if n_readable == len(self) or not holding:
             return 1.0
         readable = self._access_query(access, None)
         if readable is None:
             return 1.0
         both = Query.boolean_query(
-            [(Occur.Must, Query.term_query(self._schema, field, term, "basic")), (Occur.Must, readable)]
+            [(Occur.Must, Query.term_query(self._schema, name, term, "basic")), (Occur.Must, readable)]
         )
         holding_readable = self._searcher.search(both, 1, count=True).count
         return _idf(n_readable, holding_readable) / _idf(len(self), holding)
@@ -210,18 +217,17 @@ class LexicalIndex:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
         from tantivy import Query
 
-        row_classes, moved = self._assigned()
-        if not moved and where is None:
+        policy = self._assigned()
+        if not policy.moved and where is None:
             classes = sorted(class_id for class_id in access.classes if class_id >= 0)
             return Query.term_set_query(self._schema, "acl", classes) if classes else None
-        mask = access.mask(row_classes)
+        mask = access.mask(policy.row_classes)
         if where is not None:
             mask &= where
         documents = np.unique(self._row_documents[mask]).tolist()
         return Query.term_set_query(self._schema, "document", documents) if documents else None
 
-    def _assigned(self) -> tuple[Int32Vector, bool]:
-        """Return each row's ACL class, and whether any is another than at build time."""
+    def _assigned(self) -> _Policy:
         if self._policy is None:
             raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
         return self._policy

@@ -51,7 +51,7 @@ class RemoteLoremill:
         """Return the best chunks that the token's principal may read; errors as `Loremill.search`."""
         body = {"query": query, "collection": collection, "top_k": top_k, "mode": mode, "where": where}
         found = self._post("/v1/search", {name: value for name, value in body.items() if value is not None})
-        return [_known(Hit, hit) for hit in _field(found, "hits")]
+        return [_known(Hit, hit) for hit in _list(found, "hits")]
 
     def ask(
         self,
@@ -122,6 +122,13 @@ def _field(data: Any, name: str) -> Any:
     return data[name]
 
 
+def _list(data: Any, name: str) -> list[Any]:
+    found = _field(data, name)
+    if not isinstance(found, list):
+        raise ProviderError(f"the server's answer has no list {name!r}: is this a Loremill server?")
+    return found
+
+
 def _known(kind: type[_T], data: Mapping[str, Any], **values: Any) -> _T:
     """Make a value of the fields that this version knows; a newer server may send more."""
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
@@ -133,8 +140,8 @@ def _known(kind: type[_T], data: Mapping[str, Any], **values: Any) -> _T:
 
 def _answer(data: Mapping[str, Any]) -> Answer:
     sentences = tuple(
-        _known(AnswerSentence, sentence, citations=tuple(_field(sentence, "citations")))
-        for sentence in _field(data, "sentences")
+        _known(AnswerSentence, sentence, citations=tuple(_list(sentence, "citations")))
+        for sentence in _list(data, "sentences")
     )
-    citations = tuple(_known(Citation, citation) for citation in _field(data, "citations"))
+    citations = tuple(_known(Citation, citation) for citation in _list(data, "citations"))
     return _known(Answer, data, sentences=sentences, citations=citations, usage=_known(Usage, _field(data, "usage")))

@@ -48,7 +48,14 @@ def test_scores_come_in_the_order_in_which_the_texts_were_given(reader: CrossEnc
     texts = (ANSWER, NEAR, OFF)
     expected = dict(zip(texts, reader.scores(QUESTION, texts), strict=True))
     for order in permutations(texts):
-        np.testing.assert_allclose(reader.scores(QUESTION, order), [expected[text] for text in order], atol=1e-4)
+        np.testing.assert_array_equal(reader.scores(QUESTION, order), [expected[text] for text in order])
+
+
+def test_a_text_scores_exactly_the_same_alone_and_among_others(reader: CrossEncoder) -> None:
+    texts = [ANSWER, NEAR, OFF, "", "The kiln is warm. " * 100]
+    together = reader.scores(QUESTION, texts)
+    alone = [reader.scores(QUESTION, [text])[0] for text in texts]
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_scores_are_one_float_a_text(reader: CrossEncoder) -> None:

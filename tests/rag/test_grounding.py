@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.vocabulary import Float32Matrix, Hit
+from indexes.arrays import Float32Matrix
+from indexes.vocabulary import Hit
 from rag.claims import split_markers
 from rag.facts import disagreement, facts
 from rag.grounding import Evidence, attach_citations, check_support, verify_sentence
