@@ -24,6 +24,7 @@ class CrossEncoder:
 
     def __init__(self, *, threads: int = 0) -> None:
         self._model = PackagedModel("reranker_en", sha256=_SHA256, max_tokens=_MAX_TOKENS, threads=threads)
+        self.load_ahead = self._model.load_ahead
 
     def scores(self, question: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return one logit a text, about -11 (off topic) to 9 (answers it), in the order given. Texts over 192 tokens are cut."""

@@ -24,6 +24,7 @@ class LateInteraction:
 
     def __init__(self, *, threads: int = 0) -> None:
         self._model = PackagedModel("colbert", sha256=_SHA256, max_tokens=_MAX_TOKENS, threads=threads)
+        self.load_ahead = self._model.load_ahead
 
     def coverage(self, question: str, texts: Sequence[str]) -> tuple[list[str], Float32Matrix]:
         """Return the question's words, as written, and how well each text covers each word.

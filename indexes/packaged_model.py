@@ -6,16 +6,17 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from indexes.errors import DependencyMissing, EmbedderError
+from indexes.errors import DependencyMissing, EmbedderError, LoremillError
 
 
 class PackagedModel:
@@ -34,6 +35,15 @@ class PackagedModel:
         self._max_tokens = max_tokens
         self._threads = threads
         self._lock = Lock()
+
+    def load_ahead(self) -> None:
+        """Begin to load in a thread of its own, which the process waits for at its end; a failure shows at the first use."""
+
+        def load() -> None:
+            with suppress(LoremillError), self._lock:
+                _ = self._loaded
+
+        Thread(target=load).start()
 
     def run(self, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> list[tuple[Any, npt.NDArray[np.float32]]]:
         """Return the tokenizer's encoding and the model's first output of each input.

@@ -147,6 +147,8 @@ def _events(
     if name not in GENERATORS:
         raise ConfigError(f"unknown generator {name!r}: use {', '.join(GENERATORS)}")
     model = None if name == "extractive" else make_generator(name, settings)
+    if model is None:
+        _models()  # they load while the passages are searched
     query = standalone(question, history)
     found = [
         retriever.search(part, collection=collection, principal=principal, top_k=PASSAGES)
@@ -180,8 +182,11 @@ def _merged(found: Sequence[SearchResult]) -> list[Hit]:
 
 @cache
 def _models() -> tuple[CrossEncoder, LateInteraction]:
-    """One of each for the process; loaded when first read with."""
-    return CrossEncoder(), LateInteraction()
+    """One of each for the process, loading from now on."""
+    models = CrossEncoder(), LateInteraction()
+    for model in models:
+        model.load_ahead()
+    return models
 
 
 def _extractive(query: str, found: Sequence[SearchResult], embedder: Embedder, reply: _Reply) -> Iterator[AnswerEvent]:
