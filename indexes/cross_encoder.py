@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from indexes.packaged_model import PackagedModel
+from indexes.recent import Recent
 
 _SHA256 = {
     "model.onnx": "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
     "tokenizer.json": "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
 }
 _MAX_TOKENS = 192
+_KEPT = 50_000
 
 
 class CrossEncoder:
@@ -25,10 +27,12 @@ class CrossEncoder:
     def __init__(self, *, threads: int = 0) -> None:
         self._model = PackagedModel("reranker_en", sha256=_SHA256, max_tokens=_MAX_TOKENS, threads=threads)
         self.load_ahead = self._model.load_ahead
+        self._recent: Recent[float] = Recent(_KEPT)
 
     def scores(self, question: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return one logit a text, about -11 (off topic) to 9 (answers it), in the order given. Texts over 192 tokens are cut."""
-        if not texts:
-            return np.empty(0, np.float32)
-        logits = [float(output.ravel()[-1]) for _, output in self._model.run([(question, text) for text in texts])]
-        return np.array(logits, dtype=np.float32)
+
+        def read(unread: list[str]) -> list[float]:
+            return [float(output.ravel()[-1]) for _, output in self._model.run([(question, text) for text in unread])]
+
+        return np.array(self._recent.of(texts, read, about=question), dtype=np.float32)

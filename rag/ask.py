@@ -11,10 +11,14 @@ from functools import cache
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from indexes.cross_encoder import CrossEncoder
 from indexes.embedder import Embedder
 from indexes.errors import ConfigError, ProviderError
 from indexes.late_interaction import LateInteraction
+from indexes.recent import Recent
 from indexes.settings import Settings
 from indexes.vocabulary import Hit, Principal
 from rag.answer import Answer, AnswerEvent, AnswerSentence, Citation
@@ -34,6 +38,7 @@ PASSAGES = 12
 """Hits that an answer may rest on."""
 SENTENCES_PER_PART = 2
 """Most sentences for each of several questions in one."""
+_VECTORS_KEPT = 10_000
 PROMPT_TOKENS = 2400
 """Budget of the passages in a model's prompt, by the embedder's tokenizer."""
 
@@ -189,11 +194,23 @@ def _models() -> tuple[CrossEncoder, LateInteraction]:
     return models
 
 
+@cache
+def _recent_vectors(model_id: str) -> Recent[npt.NDArray[np.float32]]:
+    """Vectors of the sentences that were candidates lately; a text stands in it by its digest alone."""
+    return Recent(_VECTORS_KEPT)
+
+
 def _extractive(query: str, found: Sequence[SearchResult], embedder: Embedder, reply: _Reply) -> Iterator[AnswerEvent]:
     """Answer each part of the question with sentences of what was found for it; say which part nothing answers."""
     started = time.perf_counter()
     cross_encoder, late_interaction = _models()
-    readers = Readers(embed=embedder.embed_passages, read=cross_encoder.scores, cover=late_interaction.coverage)
+    readers = Readers(
+        embed=lambda texts: np.stack(
+            _recent_vectors(embedder.model_id).of(texts, lambda new: list(embedder.embed_passages(new)))
+        ),
+        read=cross_encoder.scores,
+        cover=late_interaction.coverage,
+    )
     hits = {result.query: result.hits for result in found}
     asked = parts(query)
     silent = []
