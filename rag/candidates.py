@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from indexes.vocabulary import Hit
 from rag.injection import addresses_model, tainted_spans
@@ -16,6 +17,10 @@ from rag.words import content_words
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+)$", re.MULTILINE)
 _NUMBER = re.compile(r"\d+")
 _MAIL_HEADER = re.compile(r"On \w.{4,80}?\bwrote:[\s>]*", re.DOTALL)
+_ITEM = re.compile(r"\s*\n[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?[*_`\[]*")
+_ITEM_OR_MORE = re.compile(rf"{_ITEM.pattern}|[ \t]+")
+_LIST_ITEMS = 8
+"""Most sentences of a list that its introduction brings along."""
 _CELLS = " | "
 """Stands in the last heading of a chunk that begins inside a table: the table's header row."""
 
@@ -43,7 +48,10 @@ class Candidate:
 
 
 def candidates(passages: Sequence[Passage], *, today: date) -> list[Candidate]:
-    """Return every sentence that may be quoted, in reading order; questions, mail headers and what speaks to a model are left out."""
+    """Return every sentence that may be quoted, in reading order.
+
+    Questions, mail headers and what speaks to a model are left out; a sentence that introduces a list brings it along.
+    """
     newest: dict[str, tuple[int, ...]] = {}
     for passage in passages:
         series, place = _place(passage.hit.title)
@@ -62,19 +70,39 @@ def _sentences(hit: Hit) -> Iterator[tuple[int, int, str, str, frozenset[str], f
     path = hit.headings[:-1] if header else hit.headings
     tainted = tainted_spans(hit.text)
     before = ""
-    for sentence in sentence_spans(hit.text):
+    spans = sentence_spans(hit.text)
+    for number, sentence in enumerate(spans):
         start, end = _without_mail_header(hit.text, *sentence)
         text = readable(hit.text, (start, end), header=header)
-        if not text or addresses_model(text) or any(first <= start < last for first, last in tainted):
+        if not text or addresses_model(text) or _lies_in(start, tainted):
             before = ""
             continue
         above = _HEADING.findall(hit.text[:start])
         heading = above[-1] if above else (path[-1] if path else "")
-        if not text.endswith("?"):
+        if text.endswith(":") and (items := _list_behind(hit.text, spans[number:], tainted)):
+            end = items[-1][1]
+            text = f"{text} {'; '.join(readable(hit.text, item).rstrip('.;,') for item in items)}"
+        if not text.endswith(("?", ":")):  # a colon with nothing behind it promises what is not there
             words = frozenset(content_words(text))
             around = words | frozenset(content_words(f"{hit.title} {heading} {before}"))
             yield start, end, text, f"{hit.title}. {heading}. {before} {text}", words, around
         before = text
+
+
+def _lies_in(place: int, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(first <= place < last for first, last in spans)
+
+
+def _list_behind(
+    text: str, spans: Sequence[tuple[int, int]], tainted: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return the first items of the list that the first span introduces, up to what speaks to a model."""
+    items: list[tuple[int, int]] = []
+    for (_, before), (start, end) in pairwise(spans[: _LIST_ITEMS + 1]):
+        if _lies_in(start, tainted) or not (_ITEM_OR_MORE if items else _ITEM).fullmatch(text, before, start):
+            break
+        items.append((start, end))
+    return items
 
 
 def _without_mail_header(text: str, start: int, end: int) -> tuple[int, int]:
