@@ -23,7 +23,7 @@ from rag.question import Question, frames, read_question
 from rag.words import content_words
 
 MAX_SENTENCES = 3
-_SCREENED = 32
+_SCREENED = 20
 _READ = 12
 _COVERED = 2
 _COSINE, _SHARE, _SHARE_AROUND, _PASSAGE, _CROSS = 0.7, 0.5, 0.5, 1.0, 0.1
@@ -76,7 +76,7 @@ def extract(
         passages: best first; only they are looked at.
         today: what is superseded from a later day on is still in force.
         limit: most sentences, at least 1; fewer where the next is much worse.
-    Cost: embeds at most 33 short texts, reads at most 12, compares 2 word by word.
+    Cost: embeds at most 21 short texts, reads at most 12, compares 2 word by word.
     """
     asked = read_question(question)
     weights = _weights(question, passages)
