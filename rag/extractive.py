@@ -177,7 +177,17 @@ def _has_codes(question: Question, candidate: Candidate) -> bool:
 
 
 def _distinct(ranked: Sequence[Candidate]) -> list[Candidate]:
-    seen: dict[str, Candidate] = {}
+    """Leave out what a better candidate says already: the same words, or a stretch of the same text."""
+    kept: list[Candidate] = []
     for candidate in ranked:
-        seen.setdefault(candidate.text.casefold(), candidate)
-    return list(seen.values())
+        if not any(_repeats(candidate, better) for better in kept):
+            kept.append(candidate)
+    return kept
+
+
+def _repeats(candidate: Candidate, other: Candidate) -> bool:
+    one, two = candidate.passage.hit, other.passage.hit
+    overlaps = (
+        one.start + candidate.start < two.start + other.end and two.start + other.start < one.start + candidate.end
+    )
+    return candidate.text.casefold() == other.text.casefold() or (one.document_id == two.document_id and overlaps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from dataclasses import replace
 from datetime import date
@@ -337,3 +338,10 @@ def test_the_real_models_are_not_led_by_what_speaks_to_them(real: Readers) -> No
     quotes = ask("How many weeks is parental leave?", [CANTEEN, LEAVE], readers=real)
     assert texts(quotes) == ["Parental leave is 20 weeks for every employee."]
     assert ask("How many weeks is parental leave?", [CANTEEN], readers=real) == []
+
+
+def test_an_item_of_a_list_that_is_quoted_whole_is_not_quoted_again() -> None:
+    text = "Leave accrues by years of service:\n\n- Fewer than three years: 4 hours of leave\n- More years: 8 hours of leave\n"
+    quotes = ask("How much leave accrues by years of service?", [passage(1, "Leave", text)])
+    places = sorted((quote.start, quote.end) for quote in quotes)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(places))

@@ -179,8 +179,11 @@ def test_time_grows_with_length_only(unit: str) -> None:
 
     def seconds(length: int) -> float:
         text = (unit * (length // len(unit) + 1))[:length]
-        began = time.process_time()
-        sentence_spans(text)
-        return time.process_time() - began
+        taken = []
+        for _ in range(3):  # the least of three: a collection of garbage may fall into one of them
+            began = time.process_time()
+            sentence_spans(text)
+            taken.append(time.process_time() - began)
+        return min(taken)
 
     assert seconds(200_000) < 40 * max(seconds(20_000), 0.002)
