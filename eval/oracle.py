@@ -144,7 +144,7 @@ def read_oracle(folder: str | Path, *, acl: str | Path | None = None, tenant: st
     """
     from ingest.clean import normalise
     from ingest.parse import parse
-    from ingest.source import open_source
+    from ingest.sources import open_source
 
     rules = read_rules(acl or Path(folder) / "acl.yaml", tenant=tenant)
     texts: dict[str, str] = {}

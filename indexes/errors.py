@@ -55,15 +55,15 @@ class ConfigFileError(ConfigError):
 
 
 class DependencyMissing(LoremillError, ImportError):
-    """An optional package is needed; `install` is the command that brings it."""
+    """An optional package is needed; `install` is the command that brings it: by Loremill's `extra`, else by itself."""
 
     exit_code = 64
     http_status = 501
     title = "Optional dependency missing"
 
-    def __init__(self, package: str, *, extra: str) -> None:
+    def __init__(self, package: str, *, extra: str = "") -> None:
         self.extra = extra
-        self.install = f"pip install 'loremill[{extra}]'"
+        self.install = f"pip install 'loremill[{extra}]'" if extra else f"pip install {package}"
         super().__init__(f"{package} is not installed; run: {self.install}")
 
 

@@ -25,7 +25,7 @@ from ingest.commit import Outcome, Serving, commit, exclusive
 from ingest.embed import Progress, embed_hash, embedding_text
 from ingest.isolate import parse_isolated
 from ingest.report import ChunkCounts, DocumentCounts, IngestReport
-from ingest.source import Source, SourceItem
+from ingest.sources import Source, SourceItem
 from ingest.versions import superseded
 
 PARSER = "parse/2"

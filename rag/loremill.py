@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ingest.embed import Progress
     from ingest.pipeline import Ingestion, Rights
     from ingest.report import IngestReport
-    from ingest.source import Source
+    from ingest.sources import Source
     from rag.answer import Answer, AnswerEvent
     from rag.releases import Release
     from rag.remote import RemoteLoremill
@@ -123,7 +123,7 @@ class Loremill:
         """
         from ingest.acl_file import AclRules
         from ingest.pipeline import Rights
-        from ingest.source import open_source
+        from ingest.sources import open_source
 
         check_name(collection, "collection")
         if acl is not None and allow is not None:
@@ -159,7 +159,7 @@ class Loremill:
     ) -> IngestReport:
         """Add or replace one document in the principal's tenant. Whether the principal may write is the caller's to check."""
         from ingest.pipeline import Rights
-        from ingest.push import PushedDocument
+        from ingest.sources import PushedDocument
 
         source = PushedDocument(document_id, text, title=title, format=format, metadata=metadata or {}, acl=acl)
         return self._ingest(

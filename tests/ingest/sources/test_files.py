@@ -14,8 +14,7 @@ import pytest
 
 from indexes.errors import ConfigError, IngestError, ParseError, TooLarge
 from indexes.vocabulary import NOBODY, Acl
-from ingest import source as source_module
-from ingest.source import SourceItem, open_source
+from ingest.sources import SourceItem, open_source, rows
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -109,7 +108,7 @@ def test_a_folder_without_documents_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_format_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="auto or beir"):
+    with pytest.raises(ConfigError, match="write auto, beir"):
         open_source(tmp_path, format="bier")
 
 
@@ -175,7 +174,7 @@ def test_a_row_that_is_not_utf8_is_quarantined(tmp_path: Path) -> None:
 
 
 def test_an_over_long_row_is_refused_and_the_next_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "MAX_ROW_BYTES", 100)
+    monkeypatch.setattr(rows, "MAX_PART_BYTES", 100)
     path = jsonl(tmp_path / "rows.jsonl", {"id": "big", "text": "x" * 1000}, {"id": "small", "text": "y"})
     items = listed(path)
     with pytest.raises(TooLarge, match="line 1"):

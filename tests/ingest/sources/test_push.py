@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexes.errors import ConfigError
-from ingest.push import PushedDocument
+from ingest.sources import PushedDocument
 from rag import Acl, Loremill, Principal
 
 ALICE = Principal("halden", "user:alice")
