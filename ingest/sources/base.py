@@ -18,7 +18,8 @@ from indexes.vocabulary import Acl
 CONTROL_FILES = frozenset({"acl.yaml", "principals.yaml", "contract.yaml", "gates.yaml", "questions.jsonl"})
 MAX_PART_BYTES = 64_000_000
 """A row or a message of more is refused: those of a file are cut apart in memory."""
-MAX_ID = 1024
+MAX_ID = 4096
+"""Characters: as long as a path may be."""
 
 
 class Read(Protocol):

@@ -120,7 +120,11 @@ class ObjectSource:
             if name[len(start) :].count("/") > MAX_DEPTH:
                 raise IngestError(f"{self.url.public}: folders more than {MAX_DEPTH} deep; do they link to each other?")
             entries = [entry for entry in fs.ls(name, detail=True) if _is_child(str(entry["name"]), name, self._is_web)]
-            pending += sorted(entries, key=lambda entry: str(entry["name"]), reverse=True)
+            pending += sorted(entries, key=self._order, reverse=True)
+
+    def _order(self, entry: dict[str, Any]) -> str:
+        name = str(entry["name"]).rstrip("/")
+        return unquote(name) if self._is_web else name
 
     def _object(self, fs: Any, info: dict[str, Any], rest: str, uri: str) -> Iterator[SourceItem]:
         path = str(info["name"])

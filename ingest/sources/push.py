@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 from indexes.errors import ConfigError, IngestError, ParseError
 from indexes.vocabulary import NOBODY, Acl
 from ingest.parse import format_of
-from ingest.sources.base import MAX_ID, Place, SourceItem, checked, held
+from ingest.sources.base import Place, SourceItem, checked, held
 from ingest.sources.files import open_regular
 from ingest.sources.rows import Row, body, check_row, items_of, load_object, numbered_lines, own_rights
+
+MAX_ID = 1024
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from indexes.errors import ConfigError, IngestError, ParseError, TooLarge
+from indexes.errors import ConfigError, ConfigFileError, IngestError, ParseError, TooLarge
 from indexes.vocabulary import NOBODY, Acl
-from ingest.sources import SourceItem, open_source, rows
+from ingest.sources import SourceItem, open_source, open_source_spec, rows
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -221,3 +221,120 @@ def test_jsonl_is_streamed(tmp_path: Path) -> None:
     assert next(items).document_id == "0"
     path.write_text("")
     assert len(list(items)) < 999
+
+
+def test_each_source_opens_again_by_its_spec_under_the_same_name_with_the_same_items(tmp_path: Path) -> None:
+    jsonl(tmp_path / "corpus.jsonl", {"_id": "1", "text": "x"})
+    write(tmp_path, {"a/x.md": "1", "a/b/y.md": "2"})
+    for location, format in (
+        (tmp_path, "auto"),
+        (tmp_path / "a/x.md", "auto"),
+        (tmp_path / "a/**/*.md", "auto"),
+        (tmp_path / "corpus.jsonl", "auto"),
+        (tmp_path, "beir"),
+    ):
+        source = open_source(location, format=format)
+        again = open_source_spec(json.loads(json.dumps(source.spec)))
+        assert (again.name, type(again)) == (source.name, type(source))
+        assert [item.document_id for item in again.items()] == [item.document_id for item in source.items()]
+    with pytest.raises(ConfigError, match="not a source's spec"):
+        open_source_spec({"location": "x", "colour": "red"})
+
+
+def test_a_file_url_is_the_same_source_as_its_path(tmp_path: Path) -> None:
+    root = write(tmp_path / "a b", {"x.md": "1"})
+    assert open_source(root.as_uri()) == open_source(root)
+
+
+def test_control_files_in_the_root_can_be_read_and_absent_ones_are_none(tmp_path: Path) -> None:
+    jsonl(tmp_path / "corpus.jsonl", {"_id": "1", "text": "x"})
+    write(tmp_path, {"a.md": "1", "acl.yaml": "default: {}", "sub/acl.yaml": "no", "sub/b.md": "x"})
+    for source in (
+        open_source(tmp_path),
+        open_source(tmp_path / "a.md"),
+        open_source(tmp_path / "*.md"),
+        open_source(tmp_path / "**/b.md"),
+        open_source(tmp_path / "corpus.jsonl"),
+        open_source(tmp_path, format="beir"),
+    ):
+        assert (source.read_control("acl.yaml"), source.read_control("contract.yaml")) == (b"default: {}", None)
+
+
+def test_a_control_file_that_cannot_be_read_is_an_error_and_not_absent(tmp_path: Path) -> None:
+    source = open_source(write(tmp_path, {"a.md": "1"}))
+    (tmp_path / "acl.yaml").symlink_to(tmp_path / "nothing")
+    with pytest.raises(ConfigFileError, match="leads nowhere"):
+        source.read_control("acl.yaml")
+    (tmp_path / "contract.yaml").mkdir()
+    with pytest.raises(ConfigFileError, match="cannot be read"):
+        source.read_control("contract.yaml")
+
+
+def test_a_read_stops_at_the_limit(tmp_path: Path) -> None:
+    jsonl(tmp_path / "r.jsonl", {"id": 1, "text": "12345"})
+    for item in listed(write(tmp_path, {"a.md": "12345"})).values():
+        assert item.read(5) == b"12345"
+        with pytest.raises(TooLarge, match="limit of 4"):
+            item.read(4)
+
+
+@pytest.mark.parametrize("other", ["link", "pipe"])
+def test_what_takes_a_files_place_after_the_listing_is_neither_followed_nor_waited_for(
+    tmp_path: Path, other: str
+) -> None:
+    write(tmp_path, {"secret.md": "secret", "root/a.md": "x"})
+    item = listed(tmp_path / "root")["a.md"]
+    (tmp_path / "root/a.md").unlink()
+    if other == "link":
+        (tmp_path / "root/a.md").symlink_to(tmp_path / "secret.md")
+    else:
+        os.mkfifo(tmp_path / "root/a.md")
+    with pytest.raises(IngestError, match=r"a\.md cannot be read"):
+        item.read()
+
+
+def test_names_that_are_the_same_text_in_two_spellings_are_told_apart_and_the_second_refuses(tmp_path: Path) -> None:
+    write(tmp_path, {"e\u0301.md": "decomposed", "\u00e9.md": "composed"})
+    items = listed(tmp_path)
+    assert list(items) == ["\u00e9.md", "\u00e9.md~2"]
+    assert items["\u00e9.md"].read() == b"decomposed"
+    with pytest.raises(IngestError, match="another item has the id"):
+        items["\u00e9.md~2"].read()
+
+
+def test_a_row_cannot_take_the_id_of_a_file(tmp_path: Path) -> None:
+    jsonl(tmp_path / "a.jsonl", {"id": "b.md", "text": "row"})
+    write(tmp_path, {"a.jsonl#b.md": "file"})
+    items = listed(tmp_path)
+    assert list(items) == ["a.jsonl#b.md", "a.jsonl#b.md~2"]
+
+
+def test_half_a_surrogate_pair_in_a_rows_id_refuses(tmp_path: Path) -> None:
+    (item,) = listed(jsonl(tmp_path / "r.jsonl", '{"id": "\\ud800", "text": "x"}')).values()
+    assert item.document_id.encode()
+    with pytest.raises(IngestError, match="Unicode"):
+        item.read()
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1500):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("a.md").write_text("x")
+    try:
+        (item,) = open_source(tmp_path).items()
+        assert (item.document_id, item.read()) == ("d/" * 1500 + "a.md", b"x")
+    finally:
+        Path("a.md").unlink()
+        for _ in range(1500):  # what cleans up after tests calls itself for each level
+            os.chdir("..")
+            Path("d").rmdir()
+
+
+def test_a_row_file_that_cannot_be_opened_is_an_error_where_it_is_all_there_is(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "r.jsonl", {"id": 1, "text": "x"})
+    source = open_source(path)
+    path.unlink()
+    with pytest.raises(IngestError, match="nothing was changed"):
+        list(source.items())

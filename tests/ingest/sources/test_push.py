@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from pathlib import Path
+
 import pytest
 
-from indexes.errors import ConfigError
-from ingest.sources import PushedDocument
+from indexes.errors import ConfigError, IngestError, ParseError
+from indexes.vocabulary import NOBODY
+from ingest.sources import PushedBatch, PushedDocument, SourceItem, open_source_spec
 from rag import Acl, Loremill, Principal
 
 ALICE = Principal("halden", "user:alice")
@@ -95,3 +100,73 @@ def test_an_id_that_a_source_has_already_does_not_replace_its_document(mill: Lor
     put(mill, "a.md", "Lunch is at noon.")
     assert len(mill.documents(collection="notes", principal=ALICE)) == 2
     assert mill.document("a.md", collection="notes", principal=ALICE).uri.startswith("file:")  # type: ignore[union-attr]
+
+
+def batch(path: Path, *rows: object) -> list[SourceItem]:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    items = list(PushedBatch(path).items())
+    assert len({item.document_id for item in items}) == len(items)
+    return items
+
+
+def test_a_batch_lists_its_rows_as_documents_of_the_one_source_of_pushes(tmp_path: Path) -> None:
+    acl = {"allow": ["group:hr"]}
+    text, data = batch(
+        tmp_path / "batch.jsonl",
+        {"document_id": "n1", "text": "The kiln.", "title": "T", "metadata": {"a": 1}, "acl": acl},
+        {"document_id": "r/x.pdf", "content_base64": base64.b64encode(b"%PDF-").decode(), "acl": acl},
+    )
+    assert (text.read(), text.format, text.title, text.metadata) == (b"The kiln.", "md", "T", {"a": 1})
+    assert (text.uri, text.path, text.acl, text.acl_error) == ("push:n1", "n1", Acl(("group:hr",)), None)
+    assert (data.read(), data.format, data.size) == (b"%PDF-", "pdf", 5)
+    assert PushedBatch.name == PushedDocument.name == "push:"
+    assert text.mark
+    assert text.mark != data.mark
+
+
+def test_a_batch_opens_again_by_its_spec_and_a_single_document_says_that_it_cannot(tmp_path: Path) -> None:
+    batch(tmp_path / "b", {"document_id": "n1", "text": "x", "acl": {"allow": []}})
+    source = open_source_spec(PushedBatch(tmp_path / "b").spec)
+    assert [item.document_id for item in source.items()] == ["n1"]
+    with pytest.raises(ConfigError, match="push it again"):
+        open_source_spec(PushedDocument("n", "x", title="", format="md").spec)
+    (tmp_path / "b").unlink()
+    with pytest.raises(IngestError, match="push them again"):
+        list(source.items())
+
+
+@pytest.mark.parametrize("acl", [{}, {"acl": None}, {"acl": {"alow": []}}])
+def test_a_row_without_rights_may_be_read_by_nobody_and_says_so(tmp_path: Path, acl: dict[str, object]) -> None:
+    (item,) = batch(tmp_path / "b", {"document_id": "n", "text": "x", **acl})
+    assert item.acl == NOBODY
+    assert "nobody" in str(item.acl_error)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"text": "x"}, "document_id"),
+        ({"document_id": 5, "text": "x"}, "document_id"),
+        ({"document_id": "x" * 1025, "text": "x"}, "document_id"),
+        ({"document_id": "n"}, "either"),
+        ({"document_id": "n", "text": "x", "content_base64": "eA=="}, "either"),
+        ({"document_id": "n", "content_base64": "%%%"}, "base64"),
+        ({"document_id": "n", "content_base64": 5}, "base64"),
+        ({"document_id": "n", "text": "x", "format": 5}, '"format" must be'),
+        ({"document_id": "n", "text": "x", "metadata": []}, '"metadata" must be'),
+    ],
+)
+def test_a_broken_row_refuses_and_the_others_go_on(tmp_path: Path, row: dict[str, object], expected: str) -> None:
+    first, bad, last = batch(tmp_path / "b", {"document_id": "1", "text": "x"}, row, {"document_id": "2", "text": "y"})
+    with pytest.raises(ParseError, match="line 2") as caught:
+        bad.read()
+    assert expected in str(caught.value)
+    assert (first.read(), last.read(), bad.acl) == (b"x", b"y", NOBODY)
+
+
+def test_half_a_surrogate_pair_in_an_id_of_a_batch_refuses(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text('{"document_id": "\\ud800", "text": "x", "acl": {"allow": []}}\n')
+    (item,) = PushedBatch(tmp_path / "b").items()
+    assert item.document_id.encode() + item.uri.encode() + item.path.encode()
+    with pytest.raises(IngestError, match="Unicode"):
+        item.read()
