@@ -46,7 +46,8 @@ class FolderSource:
             try:
                 mode = os.lstat(path).st_mode
                 if stat.S_ISDIR(mode):
-                    names = sorted(os.listdir(path), reverse=True)
+                    with os.scandir(path) as entries:
+                        names = sorted((entry.name for entry in entries), reverse=True)
                     pending += [os.path.join(path, name) for name in names if _is_listed(name, path == root)]  # noqa: PTH118
                     continue
             except OSError as error:

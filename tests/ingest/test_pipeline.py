@@ -13,8 +13,8 @@ import pytest
 
 from indexes.errors import ConfigError, IngestError
 from indexes.minilm import MiniLM
-from ingest import source as source_module
 from ingest.report import IngestReport
+from ingest.sources import files
 from rag import Acl, Loremill, Principal
 
 ALICE = Principal("halden", "user:alice", ("group:finance",))
@@ -208,9 +208,11 @@ def test_a_document_that_is_too_large_is_quarantined_unread(
 ) -> None:
     mill = open_mill(max_document_bytes=1000)
     (docs / "big.md").write_text("word " * 1000)
-    read = source_module._read
+    opened = files.open_regular
     monkeypatch.setattr(
-        source_module, "_read", lambda path: pytest.fail("read") if path.name == "big.md" else read(path)
+        files,
+        "open_regular",
+        lambda path, **options: pytest.fail("read") if path.endswith("big.md") else opened(path, **options),
     )
     report = ingest(mill, docs)
     assert [(entry.error, entry.stage) for entry in report.quarantine] == [("TooLarge", "read")]
@@ -252,7 +254,7 @@ def unlistable(docs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
                 raise PermissionError(13, "Permission denied")
             return scan(path)
 
-        monkeypatch.setattr(source_module.os, "scandir", scandir)
+        monkeypatch.setattr(os, "scandir", scandir)
 
     return refuse
 
