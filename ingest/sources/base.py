@@ -147,7 +147,7 @@ def printable(name: str) -> str:
 
 def _half(text: str) -> bool:
     """Whether there are surrogates, which no UTF-8 can hold."""
-    return any("\ud800" <= char <= "\udfff" for char in text)
+    return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def checked(items: Iterator[SourceItem]) -> Iterator[SourceItem]:

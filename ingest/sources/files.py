@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote_from_bytes
 
 from indexes.errors import ConfigFileError, IngestError
 from ingest.parse import format_of
@@ -117,22 +118,31 @@ def file_items(path: str, root: str, *, follow: bool = True) -> Iterator[SourceI
     Args:
         follow: go where a symbolic link leads.
     """
-    file = Path(path)
-    name = printable(file.relative_to(root).as_posix())
-    uri = file.as_uri()
+    name = name_below(path, root)
+    uri = file_uri(path)
     try:
         now = time.time_ns()
-        status = file.stat(follow_symlinks=follow)
+        status = os.stat(path, follow_symlinks=follow)
     except OSError as error:
         yield refused(name, uri, f"it cannot be read: {error.strerror}")
         return
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         yield refused(name, uri, "it is not a regular file")
-    elif parts := CONTAINERS.get(file.suffix.lower()):
+    elif parts := CONTAINERS.get(os.path.splitext(name)[1].lower()):
         yield from _parts_of(path, parts, Place(name, uri), follow)
     else:
         mark = version_mark(status, now)
         yield SourceItem(name, uri, name, format_of(name), _reader(path, follow), status.st_size, mark=mark)
+
+
+def name_below(path: str, root: str) -> str:
+    """The path below the root, as text that can be stored; `.` for the root itself."""
+    return printable(path[len(root) :].lstrip("/") or ".")
+
+
+def file_uri(path: str) -> str:
+    """As Path.as_uri, at a tenth of the cost."""
+    return "file://" + quote_from_bytes(os.fsencode(path))
 
 
 def version_mark(status: os.stat_result, now_ns: int) -> str:
@@ -178,7 +188,7 @@ def _reader(path: str, follow: bool) -> Read:
             with open_regular(path, follow=follow) as file:
                 return read_stream(file, limit)
         except OSError as error:
-            raise IngestError(f"{os.path.basename(path)} cannot be read: {error.strerror}") from error  # noqa: PTH119
+            raise IngestError(f"{os.path.basename(path)} cannot be read: {error.strerror}") from error
 
     return read
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.sources.base import CONTROL_FILES, SourceItem, checked, printable, refused
-from ingest.sources.files import file_items, read_beside
+from ingest.sources.base import CONTROL_FILES, SourceItem, checked, refused
+from ingest.sources.files import file_items, file_uri, name_below, read_beside
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FolderSource:
                 if stat.S_ISDIR(mode):
                     with os.scandir(path) as entries:
                         names = sorted((entry.name for entry in entries), reverse=True)
-                    pending += [os.path.join(path, name) for name in names if _is_listed(name, path == root)]  # noqa: PTH118
+                    pending += [os.path.join(path, name) for name in names if _is_listed(name, path == root)]
                     continue
             except OSError as error:
                 yield self._refused(path, f"it cannot be listed: {error.strerror}")
@@ -59,7 +59,7 @@ class FolderSource:
                 yield self._refused(path, "it is a symbolic link that leads out of the folder, or nowhere")
 
     def _refused(self, path: str, why: str) -> SourceItem:
-        return refused(printable(Path(path).relative_to(self.root).as_posix()), Path(path).as_uri(), why)
+        return refused(name_below(path, str(self.root)), file_uri(path), why)
 
     def _listed_elsewhere(self, link: Path) -> bool:
         try:

@@ -57,7 +57,7 @@ def _messages(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             continue
         size += len(line)
         if len(message) < MAX_PART_BYTES:
-            message += line[1:] if _QUOTED.match(line) else line
+            message += line[1:] if line[:1] == b">" and _QUOTED.match(line) else line
     if begun or message.strip():
         yield _trimmed(message), size
 
@@ -72,8 +72,10 @@ def _marked_lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
     line = file.readline(LINE_BYTES)
     while line:
         following = file.readline(LINE_BYTES)
-        signs = blank + bool(_DATED.search(line)) + bool(_FIELD.match(following))
-        yield line, fresh and line.startswith(b"From ") and signs >= 2
+        is_start = fresh and line.startswith(b"From ")
+        if is_start:
+            is_start = blank + bool(_DATED.search(line)) + bool(_FIELD.match(following)) >= 2
+        yield line, is_start
         blank = fresh and not line.strip(b"\r\n")
         fresh = line.endswith(b"\n")
         line = following

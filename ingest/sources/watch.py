@@ -127,7 +127,7 @@ def _folder_state(root: Path, names: frozenset[str] | None) -> str:
         for name in sorted(files):
             if name.startswith((".", "~$")) or (names is not None and name not in names):
                 continue
-            path = os.path.join(folder, name)  # noqa: PTH118
+            path = os.path.join(folder, name)
             try:
                 found = os.lstat(path)
             except FileNotFoundError:
