@@ -59,6 +59,8 @@ def _source(location: str, format: str, query: str | None) -> Source:
     if scheme is not None and not (scheme == "file" and "::" not in location):
         from ingest.sources.objects import ObjectSource
 
+        if format != "auto":
+            raise ConfigError(f"format {format} reads local files, not {scheme} URLs")
         return ObjectSource(SourceUrl(location))
     # file:// is a path like any other: the rules for links hold there too.
     return _local_source(Path(unquote(urlsplit(location).path) if scheme else location).expanduser(), format)

@@ -15,14 +15,13 @@ from urllib.parse import quote_from_bytes
 from indexes.errors import ConfigFileError, IngestError
 from ingest.parse import format_of
 from ingest.sources.base import CONTROL_FILES, Place, Read, SourceItem, checked, printable, read_stream, refused
+from ingest.sources.marks import file_mark
 from ingest.sources.mbox import message_items
 from ingest.sources.rows import row_items
 
 Parts = Callable[[BinaryIO, Place], Iterator[SourceItem]]
 CONTAINERS: dict[str, Parts] = {".jsonl": row_items, ".ndjson": row_items, ".mbox": message_items}
 """Files of many items, by extension."""
-RACY_NS = 2_000_000_000
-"""The coarsest clock of a common file system (FAT) ticks every two seconds."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def file_items(path: str, root: str, *, follow: bool = True) -> Iterator[SourceI
     elif parts := CONTAINERS.get(os.path.splitext(name)[1].lower()):
         yield from _parts_of(path, parts, Place(name, uri), follow)
     else:
-        mark = version_mark(status, now)
+        mark = file_mark(status, now)
         yield SourceItem(name, uri, name, format_of(name), _reader(path, follow), status.st_size, mark=mark)
 
 
@@ -143,20 +142,6 @@ def name_below(path: str, root: str) -> str:
 def file_uri(path: str) -> str:
     """As Path.as_uri, at a tenth of the cost."""
     return "file://" + quote_from_bytes(os.fsencode(path))
-
-
-def version_mark(status: os.stat_result, now_ns: int) -> str:
-    """Return what changes whenever the file's content does, or nothing where that is not certain.
-
-    Modification time and size show a plain write; the time of the last change to the inode one whose modification time
-    was set back, as copying tools do; the inode another file that was moved here; the device another disk mounted here,
-    for inodes count from the start on each. A file changed just now may change again within the same tick of the clock and
-    keep its times ("racy" in git's index), so it has no mark yet.
-    """
-    if max(status.st_mtime_ns, status.st_ctime_ns) >= now_ns - RACY_NS:
-        return ""
-    parts = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
-    return "file/1:" + ":".join(str(part) for part in parts)
 
 
 def open_regular(path: str, *, follow: bool = True) -> BinaryIO:

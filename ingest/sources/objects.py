@@ -5,10 +5,9 @@ from __future__ import annotations
 import glob
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from mimetypes import guess_extension
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
@@ -17,20 +16,18 @@ from indexes.errors import DependencyMissing, IngestError, LoremillError
 from ingest.parse import format_of
 from ingest.sources.base import CONTROL_FILES, Place, Read, SourceItem, checked, printable, read_stream, refused
 from ingest.sources.files import CONTAINERS
+from ingest.sources.marks import object_mark
 from ingest.sources.urls import SourceUrl, scheme_of
+from ingest.sources.wildcards import matches
 
 MAX_DEPTH = 64
 """A web server may link folders into each other for ever."""
-RACY = timedelta(seconds=2)
-"""Times of change have whole seconds on most servers: a younger object may change again and keep its time."""
-DIGESTS = ("ETag", "etag", "md5Hash", "md5", "Content-MD5", "content_md5", "generation", "checksum")
-CHANGED = ("LastModified", "last_modified", "Last-Modified", "updated", "modified", "mtime")
 EXTRAS = {"aiohttp": "sources", "fsspec": "sources", "s3fs": "s3", "gcsfs": "gcs"}
 
 
 @dataclass(frozen=True)
 class ObjectSource:
-    """One object, all below a prefix (sorted, folder by folder), or those that a glob matches.
+    """One object, all below a prefix (sorted, folder by folder, without hidden ones), or those that a glob matches.
 
     Ids are the paths below the root: below the prefix, or below what stands before the first wildcard. Over http(s), one
     page is one object; an address that ends in `/` is a folder, whose listing is the links that lead below it.
@@ -88,7 +85,7 @@ class ObjectSource:
         try:
             from fsspec.core import url_to_fs
 
-            fs, path = url_to_fs(SourceUrl(url).expanded(), use_listings_cache=False, skip_instance_cache=True)
+            fs, path = url_to_fs(SourceUrl(url).expanded(), skip_instance_cache=True)
         except ImportError as error:
             cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
             package = getattr(cause, "name", None) or str(error)
@@ -117,10 +114,11 @@ class ObjectSource:
             if info["type"] != "directory":
                 yield info, name[len(start) :].lstrip("/")
                 continue
-            if name[len(start) :].count("/") > MAX_DEPTH:
+            if self._is_web and name[len(start) :].count("/") > MAX_DEPTH:
                 raise IngestError(f"{self.url.public}: folders more than {MAX_DEPTH} deep; do they link to each other?")
             entries = [entry for entry in fs.ls(name, detail=True) if _is_child(str(entry["name"]), name, self._is_web)]
             pending += sorted(entries, key=self._order, reverse=True)
+            fs.invalidate_cache()  # each listing is looked at once
 
     def _order(self, entry: dict[str, Any]) -> str:
         name = str(entry["name"]).rstrip("/")
@@ -128,24 +126,27 @@ class ObjectSource:
 
     def _object(self, fs: Any, info: dict[str, Any], rest: str, uri: str) -> Iterator[SourceItem]:
         path = str(info["name"])
-        name = printable(unquote(rest) if self._is_web else rest)
+        name = printable(unquote(rest.partition("?")[0]) if self._is_web else rest)
         if info.get("islink") or info["type"] != "file" or ".." in name.split("/"):
             yield refused(name, uri, "it is a link, no regular file, or its name leads out of the folder")
             return
-        try:
-            if self._is_web and "url" not in info:  # a page of links tells neither size nor version
-                info = fs.info(path)
-            if parts := CONTAINERS.get(PurePosixPath(name).suffix.lower()):
-                with _stream(fs, path) as file:
-                    yield from parts(file, Place(name, uri))
+        parts = CONTAINERS.get(PurePosixPath(name).suffix.lower())
+        with ExitStack() as stack:
+            try:
+                if self._is_web and "url" not in info:  # a page of links tells neither size nor version
+                    info = fs.info(path)
+                file = stack.enter_context(_stream(fs, path)) if parts else None
+            except FileNotFoundError as error:
+                if not _is_gone(error):
+                    raise
+                yield refused(name, uri, "it is listed, but the server does not give it")
                 return
-        except FileNotFoundError as error:
-            if not _is_gone(error):
-                raise
-            yield refused(name, uri, "it is listed, but the server does not give it")
-            return
+            if parts and file:
+                yield from parts(file, Place(name, uri))
+                return
+        format = format_of(name) or format_of(f"x{guess_extension(info.get('mimetype') or '')}")
         size = info.get("size") or 0
-        yield SourceItem(name, uri, name, format_of(name), self._reader(fs, path, uri), size, mark=object_mark(info))
+        yield SourceItem(name, uri, name, format, self._reader(fs, path, uri), size, mark=object_mark(info))
 
     def _reader(self, fs: Any, path: str, uri: str) -> Read:
         def read(limit: int | None = None) -> bytes:
@@ -174,69 +175,16 @@ class ObjectSource:
             ) from None
 
 
-def object_mark(info: dict[str, Any], now: datetime | None = None) -> str:
-    """Return what the store says of the content: a digest or generation, else time of change and size; empty without.
-
-    A weak ETag does not do: it promises the same meaning, not the same bytes.
-    """
-    size = info.get("size")
-    for key in DIGESTS:
-        value = info.get(key)
-        if value and not str(value).startswith("W/"):
-            return f"object/1:{key}:{value}:{size}"
-    if "CRC" in info:  # a member of a zip archive
-        return f"object/1:zip:{info['CRC']}:{size}:{info.get('date_time')}"
-    for key in CHANGED:
-        changed = _instant(info.get(key))
-        if changed is not None and size is not None and changed < (now or datetime.now(UTC)) - RACY:
-            return f"object/1:{key}:{changed.isoformat()}:{size}:{info.get('ino', '')}"
-    return ""
-
-
-def matches(parts: list[str], pattern: list[str]) -> bool:
-    """Whether a path's segments match a glob's: `**` any number of them, `*` and `?` within one. Cost: their product."""
-    reached = {0}
-    for part in parts:
-        reached = _past_stars(reached, pattern)
-        reached = {
-            index + (pattern[index] != "**")
-            for index in reached
-            if index < len(pattern) and (pattern[index] == "**" or fnmatchcase(part, pattern[index]))
-        }
-    return len(pattern) in _past_stars(reached, pattern)
-
-
-def _past_stars(reached: set[int], pattern: list[str]) -> set[int]:
-    found = set(reached)
-    for index, segment in enumerate(pattern):
-        if index in found and segment == "**":
-            found.add(index + 1)
-    return found
-
-
-def _instant(value: object) -> datetime | None:
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    if isinstance(value, str):
-        from email.utils import parsedate_to_datetime
-
-        try:
-            value = datetime.fromisoformat(value) if value[:1].isdigit() else parsedate_to_datetime(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
 def _is_folder(fs: Any, path: str) -> bool:
     return bool(fs.info(path)["type"] == "directory")
 
 
 def _is_child(name: str, folder: str, is_web: bool) -> bool:
-    """Whether it lies below the folder: not the folder's own marker, nor a link that only sorts a web page."""
+    """Whether it lies below the folder: not the folder's own marker, nor hidden, nor a link that only sorts a web page."""
     rest = name[len(folder.rstrip("/")) :].strip("/")
-    return bool(rest) and not (is_web and ("?" in rest or "#" in rest or ".." in rest.split("/")))
+    if not rest or (rest.startswith((".", "~$")) and rest != ".."):  # what leads out is listed, to be refused
+        return False
+    return not is_web or not ("?" in rest or "#" in rest or ".." in rest.split("/"))
 
 
 def _is_gone(error: FileNotFoundError) -> bool:

@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,6 +17,7 @@ from indexes.vocabulary import NOBODY, Acl, digest
 from ingest.sources.base import SourceItem, checked, failing, held
 from ingest.sources.rows import body, check_row, own_rights
 from ingest.sources.urls import SourceUrl
+from ingest.sources.values import plain
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -165,7 +164,7 @@ def _item(row: dict[str, Any], number: int, url: str) -> SourceItem:
             raise ParseError("its text is NULL")
         check_row({key: row.get(key) for key in ("text", "title", "uri")})
         metadata = {
-            key: _plain(value, key) for key, value in row.items() if key not in OWN_COLUMNS and value is not None
+            key: plain(value, key) for key, value in row.items() if key not in OWN_COLUMNS and value is not None
         }
     except ParseError as error:
         message = ParseError(f"{url}, row {number} (id {identity!r}): {error}")
@@ -205,27 +204,3 @@ def _rights(row: Mapping[str, Any]) -> tuple[Acl, str | None]:
         with suppress(ValueError, RecursionError):  # what is no JSON is malformed
             value = json.loads(value)
     return own_rights(value)
-
-
-def _plain(value: object, column: str) -> Any:
-    """Return a value as JSON holds it: dates as ISO 8601, a decimal as a number where that loses nothing."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if isfinite(value) else None
-        case datetime() | date() | time():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case Decimal():
-            return float(value) if value.is_finite() and Decimal(repr(float(value))) == value else str(value)
-        case dict():
-            return {str(key): _plain(inner, column) for key, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner, column) for inner in value]
-        case UUID():
-            return str(value)
-    raise ParseError(
-        f"column {column!r} holds {type(value).__name__}, which metadata cannot keep: cast it to text or leave it out"
-    )

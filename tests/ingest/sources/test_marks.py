@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sources import SourceItem, files, open_source
+from ingest.sources import SourceItem, marks, open_source
 from ingest.sources.base import Place, checked
-from ingest.sources.files import RACY_NS, version_mark
+from ingest.sources.marks import RACY_NS, file_mark
 from ingest.sources.rows import row_items
 
 ROWS = st.lists(
@@ -29,7 +29,7 @@ ROWS = st.lists(
 
 def settled_mark(path: Path) -> str:
     """The file's mark once the clock has ticked on."""
-    return version_mark(path.stat(), time.time_ns() + 2 * RACY_NS)
+    return file_mark(path.stat(), time.time_ns() + 2 * RACY_NS)
 
 
 def lines(rows: list[Any]) -> bytes:
@@ -50,7 +50,7 @@ def test_a_file_written_just_now_has_no_mark_and_gets_one_when_the_clock_has_tic
     (tmp_path / "a.md").write_text("x")
     (item,) = open_source(tmp_path).items()
     assert item.mark == "", "a second write within the same tick would leave time and size as they are"
-    monkeypatch.setattr(files, "RACY_NS", -RACY_NS * 10)  # as if the listing came long after
+    monkeypatch.setattr(marks, "RACY_NS", -RACY_NS * 10)  # as if the listing came long after
     (item,) = open_source(tmp_path).items()
     assert item.mark
 
@@ -89,15 +89,15 @@ def test_a_time_in_the_future_gives_no_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text("x")
     os.utime(path, ns=(0, time.time_ns() + 10**12))
-    assert version_mark(path.stat(), time.time_ns() + 10**11) == ""
+    assert file_mark(path.stat(), time.time_ns() + 10**11) == ""
 
 
 @given(ROWS, ROWS)
 def test_rows_have_equal_marks_if_and_only_if_they_are_equal(first: list[Any], second: list[Any]) -> None:
-    marks: dict[str, tuple[object, ...]] = {}
+    contents: dict[str, tuple[object, ...]] = {}
     for item in [*listed(lines(first)), *listed(lines(second))]:
         if item.mark:
-            assert marks.setdefault(item.mark, content(item)) == content(item)
+            assert contents.setdefault(item.mark, content(item)) == content(item)
     by_line = {
         line.strip(): item.mark for line, item in zip(lines(first).splitlines(), listed(lines(first)), strict=True)
     }

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from indexes.errors import ConfigError, ConfigFileError, DependencyMissing, IngestError, TooLarge
 from ingest.sources import SourceItem, open_source, open_source_spec
-from ingest.sources.objects import ObjectSource, matches, object_mark
+from ingest.sources.marks import object_mark
+from ingest.sources.objects import ObjectSource
 from ingest.sources.urls import SourceUrl
+from ingest.sources.wildcards import matches
 
 fsspec = pytest.importorskip("fsspec", reason="the extra `sources` is not installed")
 
@@ -31,6 +33,7 @@ FILES = {
     "in.mbox": b"From a Wed Nov 18 10:11:12 2026\nMessage-ID: <m>\n\nhi\n",
     "acl.yaml": b"default: {allow: [everyone]}\n",
     "a b/acl.yaml": b"not a control file here",
+    ".git/config.md": b"hidden",
 }
 IDS = ["a b/acl.yaml", "a b/c/deep.md", "a b/ü.txt", "b.md", "in.mbox#m", "rows.jsonl#1", "rows.jsonl#2"]
 
@@ -234,6 +237,8 @@ class Faulty(BaseHTTPRequestHandler):
             self._answer(200, pages.encode())
         elif self.path == "/broken/":
             self._answer(200, b'<a href="a.md">a</a><a href="bad/">b</a>')
+        elif self.path == "/report?id=7":
+            self._answer(200, b"<html>hi</html>", "text/html; charset=utf-8")
         elif self.path.endswith(".md") and "no" not in self.path:
             self._answer(200, b"x" * 5000)
         else:
@@ -241,8 +246,10 @@ class Faulty(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, kind: str = "") -> None:
         self.send_response(status)
+        if kind:
+            self.send_header("Content-Type", kind)
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body)
@@ -262,6 +269,31 @@ def test_a_page_of_unknown_size_is_read_no_further_than_the_limit_and_a_forbidde
         page.read(4999)
     with pytest.raises(IngestError, match="server does not give it"):
         items["no.md"].read()
+
+
+def test_a_page_without_extension_is_of_the_format_that_the_server_says(
+    serve: Callable[[type[BaseHTTPRequestHandler]], str],
+) -> None:
+    url = serve(Faulty) + "/report?id=7"
+    (item,) = open_source(url).items()
+    assert (item.document_id, item.format, item.uri, item.read()) == ("report", "html", url, b"<html>hi</html>")
+
+
+def test_a_row_file_that_breaks_off_half_way_raises(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, cls = open_source(memory), type(fsspec.filesystem("memory").open(f"{memory}/rows.jsonl"))
+    reads: list[int] = []
+
+    def readinto(self: object, buffer: memoryview) -> int:
+        reads.append(1)
+        if len(reads) > 1:
+            raise FileNotFoundError("gone half-way")
+        line = FILES["rows.jsonl"][:24]
+        buffer[: len(line)] = line
+        return len(line)
+
+    monkeypatch.setattr(cls, "readinto", readinto, raising=False)
+    with pytest.raises(IngestError, match="cannot be listed"):
+        list(source.items())
 
 
 def test_a_web_folder_that_fails_half_way_raises(serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> None:
@@ -290,6 +322,11 @@ def test_a_missing_driver_names_its_package(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(DependencyMissing, match=package) as caught:
             open_source(url)
         assert install in caught.value.install
+
+
+def test_a_format_of_local_files_is_not_ignored_for_a_url() -> None:
+    with pytest.raises(ConfigError, match="beir reads local files"):
+        open_source("memory://x", format="beir")
 
 
 def test_a_scheme_that_nobody_knows_is_an_error() -> None:

@@ -13,8 +13,9 @@ import pytest
 from indexes.errors import ConfigError, DependencyMissing, IngestError, ParseError
 from indexes.vocabulary import NOBODY, Acl
 from ingest.sources import SourceItem, open_source, open_source_spec
-from ingest.sources.sql import SqlSource, _plain
+from ingest.sources.sql import SqlSource
 from ingest.sources.urls import SourceUrl
+from ingest.sources.values import plain
 
 SELECT = "select id, text from docs order by id"
 
@@ -227,13 +228,13 @@ def test_a_database_without_query_is_a_config_error(database: str) -> None:
 
 
 def test_values_become_what_json_holds() -> None:
-    assert _plain(datetime(2026, 1, 2, 3, tzinfo=UTC), "x") == "2026-01-02T03:00:00+00:00"
-    assert _plain(date(2026, 1, 2), "x") == "2026-01-02"
-    assert _plain(timedelta(minutes=1), "x") == 60
-    assert (_plain(Decimal("1.5"), "x"), _plain(Decimal("0.10000000000000000001"), "x")) == (
+    assert plain(datetime(2026, 1, 2, 3, tzinfo=UTC), "x") == "2026-01-02T03:00:00+00:00"
+    assert plain(date(2026, 1, 2), "x") == "2026-01-02"
+    assert plain(timedelta(minutes=1), "x") == 60
+    assert (plain(Decimal("1.5"), "x"), plain(Decimal("0.10000000000000000001"), "x")) == (
         1.5,
         "0.10000000000000000001",
     )
-    assert _plain([UUID(int=1), {1: float("nan")}], "x") == ["00000000-0000-0000-0000-000000000001", {"1": None}]
+    assert plain([UUID(int=1), {1: float("nan")}], "x") == ["00000000-0000-0000-0000-000000000001", {"1": None}]
     with pytest.raises(ParseError, match="column 'x' holds bytes"):
-        _plain(b"x", "x")
+        plain(b"x", "x")
