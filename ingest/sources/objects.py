@@ -22,7 +22,8 @@ from ingest.sources.wildcards import matches
 
 MAX_DEPTH = 64
 """A web server may link folders into each other for ever."""
-EXTRAS = {"aiohttp": "sources", "fsspec": "sources", "s3fs": "s3", "gcsfs": "gcs"}
+OWN_PACKAGES = frozenset({"fsspec", "aiohttp"})
+"""Drivers in the extra `sources`; those of the clouds are the user's to choose."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ObjectSource:
         except ImportError as error:
             cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
             package = getattr(cause, "name", None) or str(error)
-            raise DependencyMissing(package, extra=EXTRAS.get(package, "")) from error
+            raise DependencyMissing(package, extra="sources" if package in OWN_PACKAGES else "") from error
         return fs, str(path)
 
     def _items(self) -> Iterator[SourceItem]:

@@ -23,7 +23,7 @@ ROWS = st.lists(
         {"id": st.text(max_size=3) | st.integers(), "text": st.text(max_size=5)},
         optional={"title": st.text(max_size=3), "metadata": st.dictionaries(st.text(max_size=2), st.integers())},
     ),
-    max_size=8,
+    max_size=5,
 )
 
 

@@ -314,8 +314,9 @@ def test_a_server_that_fails_or_is_not_there_is_not_taken_for_an_empty_one(
 
 def test_a_missing_driver_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     for package, url, install in (
-        ("s3fs", "s3://bucket/docs", "loremill[s3]"),
-        ("gcsfs", "gs://bucket/docs", "loremill[gcs]"),
+        ("s3fs", "s3://bucket/docs", "pip install s3fs"),
+        ("gcsfs", "gs://bucket/docs", "pip install gcsfs"),
+        ("aiohttp", "https://example.com/a.md", "loremill[sources]"),
         ("adlfs", "abfs://container/docs", "pip install adlfs"),
     ):
         monkeypatch.setitem(sys.modules, package, None)
