@@ -316,7 +316,6 @@ def test_a_missing_driver_names_its_package(monkeypatch: pytest.MonkeyPatch) -> 
     for package, url, install in (
         ("s3fs", "s3://bucket/docs", "pip install s3fs"),
         ("gcsfs", "gs://bucket/docs", "pip install gcsfs"),
-        ("aiohttp", "https://example.com/a.md", "loremill[sources]"),
         ("adlfs", "abfs://container/docs", "pip install adlfs"),
     ):
         monkeypatch.setitem(sys.modules, package, None)
