@@ -89,7 +89,7 @@ class ObjectSource:
             fs, path = url_to_fs(SourceUrl(url).expanded(), skip_instance_cache=True)
         except ImportError as error:
             cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
-            package = getattr(cause, "name", None) or str(error)
+            package = (getattr(cause, "name", None) or str(error)).partition(".")[0]
             raise DependencyMissing(package, extra="sources" if package in OWN_PACKAGES else "") from error
         return fs, str(path)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from threading import Event
+from urllib.parse import unquote, urlsplit
 
 from indexes.errors import ConfigError, IngestError
 from indexes.vocabulary import digest
@@ -40,7 +40,8 @@ def changes(
         if poll_s is None:
             raise ConfigError(f"{scheme_of(str(location))}: changes there are not reported: say how often to look")
         return _polled(lambda: _listing_state(str(location)), debounce_s, poll_s, stop)
-    root, names = _watched(Path(str(location).removeprefix("file://")).expanduser())
+    path = unquote(urlsplit(str(location)).path) if scheme_of(str(location)) else location
+    root, names = _watched(Path(path).expanduser())
     if poll_s is None:
         try:
             import watchfiles  # noqa: F401
@@ -87,13 +88,19 @@ def _told(root: Path, names: frozenset[str] | None, debounce_s: float, stop: Eve
             ignore_permission_denied=True,
         )
         started = False
-        with closing(batches):
+        try:
             for batch in batches:  # the first comes once the folder is watched: nothing after it goes unseen
                 if _identity(root) != identity:
                     break
                 if batch or not started:
                     started = True
                     yield
+        except (OSError, RuntimeError) as error:
+            raise IngestError(
+                f"{root} cannot be watched: {error}; look every so many seconds instead (poll_s)"
+            ) from error
+        finally:
+            batches.close()
 
 
 def _polled(state: Callable[[], str], debounce_s: float, poll_s: float, stop: Event) -> Iterator[None]:

@@ -172,6 +172,20 @@ def test_a_url_is_polled_by_its_marks_and_says_so(watch: Callable[..., Watcher])
     assert isinstance(watcher.next(), IngestError)
 
 
+def test_a_system_that_cannot_watch_so_much_is_an_error_that_says_to_poll(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watchfiles = pytest.importorskip("watchfiles", reason="the extra `sources` is not installed")
+
+    def full(*_: object, **__: object) -> Iterator[set[object]]:
+        raise OSError("OS file watch limit reached")
+        yield set()
+
+    monkeypatch.setattr(watchfiles, "watch", full)
+    with pytest.raises(IngestError, match="poll_s"):
+        next(changes(tmp_path.as_uri(), stop=threading.Event()))
+
+
 def test_what_is_not_there_cannot_be_watched(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match="no such file or folder"):
         changes(tmp_path / "none", stop=threading.Event())
