@@ -40,7 +40,7 @@ def recognisers() -> dict[str, tuple[tuple[Any, re.Pattern[str] | None], ...]]:
     found: dict[str, tuple[tuple[Any, re.Pattern[str] | None], ...]] = {}
     for _, kind in inspect.getmembers(predefined_recognizers, inspect.isclass):
         if issubclass(kind, PatternRecognizer):
-            recogniser = kind()
+            recogniser: Any = kind()
             for type in recogniser.supported_entities:
                 found[type] = (*found.get(type, ()), (recogniser, _words(recogniser.context)))
     return found
