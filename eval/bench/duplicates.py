@@ -68,7 +68,7 @@ def pairs(texts: Sequence[str], draw: random.Random) -> Iterator[Pair]:
             yield compare(text, perturb(text, rate, draw))
 
 
-def milliseconds(texts: Sequence[str], *, words: int, repeats: int = 5) -> float:
+def milliseconds(texts: Sequence[str], *, words: int, repeats: int = 20) -> float:
     """Return the CPU time of a signature and its bands for a text of `words` words, the least mean of `repeats` runs."""
     cut = [" ".join(text.split()[:words]) for text in texts if len(text.split()) >= words]
     runs = []
