@@ -30,9 +30,9 @@ class Part(BaseModel):
 class Size(Part):
     """Bounds, inclusive: of the item as it lies in the source in bytes, of its text in characters."""
 
-    max_bytes: int | None = Field(None, ge=1, strict=True)
-    min_chars: int | None = Field(None, ge=0, strict=True)
-    max_chars: int | None = Field(None, ge=1, strict=True)
+    max_bytes: int | None = Field(default=None, ge=1, strict=True)
+    min_chars: int | None = Field(default=None, ge=0, strict=True)
+    max_chars: int | None = Field(default=None, ge=1, strict=True)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -59,7 +59,7 @@ class Freshness(Part):
 
     field: str = Field(min_length=1, strict=True)
     max_age_days: int = Field(ge=0, strict=True)
-    optional: bool = Field(False, strict=True)
+    optional: bool = Field(default=False, strict=True)
 
     def faults(self, metadata: Mapping[str, object], today: date) -> Iterator[str]:
         """Say what is wrong with the date of a document."""
@@ -81,8 +81,8 @@ class Pii(Part):
     """
 
     policy: Annotated[Literal["off", "tag", "redact", "quarantine"], BeforeValidator(_false_is_off)] = "off"
-    types: tuple[str, ...] | None = Field(None, min_length=1)
-    threshold: float = Field(THRESHOLD, ge=0, le=1, strict=True)
+    types: tuple[str, ...] | None = Field(default=None, min_length=1)
+    threshold: float = Field(default=THRESHOLD, ge=0, le=1, strict=True)
 
     @field_validator("types")
     @classmethod
@@ -111,8 +111,8 @@ class Pii(Part):
 class Duplicates(Part):
     """Which documents are duplicates: those of the same content, and those of a Jaccard similarity of `near` or more."""
 
-    exact: bool = Field(False, strict=True)
-    near: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(None, ge=0.1, le=1, strict=True)
+    exact: bool = Field(default=False, strict=True)
+    near: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(default=None, ge=0.1, le=1, strict=True)
 
 
 def is_empty(value: object) -> bool:
