@@ -26,13 +26,14 @@ _URL = re.compile(
     rf"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{{1,15}}+://(?:[^\s/@\[\]]{{0,99}}@)?(?:\[[0-9A-Fa-f:.]{{2,45}}\])?{_REST}++"
     rf"|(?<![\w@.-])(?i:www\d{{0,3}}\.)[^\W_]{_REST}++"
 )
-# Without a scheme only endings that hardly are names of files, packages or products; `main.py` is no host in Paraguay.
+# Without a scheme only endings that hardly are names of files, packages or products: `main.py` is no host in Paraguay,
+# and `logger.info(` is no host at all.
 _ENDINGS = (
-    "com|org|net|edu|gov|mil|int|info|biz|eu|at|au|be|br|ca|ch|cn|cz|de|dk|ee|es|fi|fr|gr|hu|ie|jp|kr|nl|nz|pt|ro|ru|"
-    "se|sk|tr|ua|uk|us|uy|za"
+    "com|org|net|edu|gov|mil|info|biz|eu|at|au|be|br|ca|ch|cn|co|cz|de|dk|ee|es|fi|fr|gr|hu|ie|io|it|jp|kr|nl|no|nz|pl|"
+    "pt|ro|ru|se|sk|tr|tv|ua|uk|us|uy|za"
 )
 _HOST = re.compile(
-    rf"(?<![\w@.%/\\-])(?:[A-Za-z0-9][A-Za-z0-9-]{{0,62}}+\.){{1,8}}(?:{_ENDINGS})(?![\w@-]|\.\w)(?::\d{{2,5}})?(?:[/?#]{_REST}*+)?"
+    rf"(?<![\w@.%/\\-])(?:[A-Za-z0-9][A-Za-z0-9-]{{0,62}}+\.){{1,8}}(?:{_ENDINGS})(?![\w@(\[-]|\.\w| ?=)(?::\d{{2,5}})?(?:[/?#]{_REST}*+)?"
 )
 _CLOSING = ".,;:!?'’*_~"
 
