@@ -4,8 +4,8 @@
 
 The file is of presidio-research's form: a list of `{"full_text", "spans": [{"entity_type", "start_position",
 "end_position"}]}`. A find is right if it overlaps a label of its type by at least one character, and a label is recalled
-if a find of its type overlaps it, as presidio-research counts spans with an overlap threshold of 0. All types of TYPES
-are looked for, at the default threshold; a type that nothing looks for is listed without a score.
+if a find of its type overlaps it; `exact` is the share of labels that are found with the same start and end. All types of
+TYPES are looked for, at the default threshold; a type that nothing looks for is listed without a score.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ class Labelled:
 
 @dataclass(slots=True)
 class Counts:
-    """Labels and finds of one type, and how many of each meet one of the other."""
+    """Labels and finds of one type, how many of each meet one of the other, and how many labels are found exactly."""
 
     labelled: int = 0
     recalled: int = 0
+    exact: int = 0
     found: int = 0
     right: int = 0
 
@@ -81,6 +82,7 @@ def score(rows: Iterable[Labelled]) -> dict[str, Counts]:
         for label in row.spans:
             counts[label[0]].labelled += 1
             counts[label[0]].recalled += _meets(label, finds)
+            counts[label[0]].exact += label in finds
         for span in finds:
             counts[span[0]].found += 1
             counts[span[0]].right += _meets(span, row.spans)
@@ -104,9 +106,9 @@ def main() -> None:
     start = time.process_time()
     counts = score(rows)
     seconds = time.process_time() - start
-    columns = ("type", "labelled", "found", "precision", "recall", "F1")
+    columns = ("type", "labelled", "found", "precision", "recall", "F1", "exact")
     lines = [
-        (type, c.labelled, c.found, c.precision, c.recall, c.f1)
+        (type, c.labelled, c.found, c.precision, c.recall, c.f1, c.exact / max(c.labelled, 1))
         for type, c in sorted(counts.items(), key=lambda entry: (-entry[1].labelled, entry[0]))
         if type in TYPES
     ]

@@ -39,7 +39,7 @@ def find(text: str, *, types: Iterable[str] | None = None, threshold: float = TH
     Raises:
         ConfigError: a type is unknown.
         DependencyMissing: a type is presidio's, and presidio is not installed.
-    Cost: linear; about 0.2 ms for 1,000 characters of prose.
+    Cost: linear; about 0.35 ms for 1,000 characters of a handbook.
     """
     names = TYPES if types is None else check_types(types)
     spans = (span for name in names for span in _finder(name)(text))
