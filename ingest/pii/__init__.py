@@ -5,7 +5,7 @@ sixty identifiers of single countries on request. Names of people, places and or
 are not found: a text without finds is not an anonymous text.
 """
 
-from ingest.pii.find import THRESHOLD, TYPES, check_types, find
+from ingest.pii.find import RULES, THRESHOLD, TYPES, check_types, find
 from ingest.pii.spans import PiiSpan, redact
 
-__all__ = ["THRESHOLD", "TYPES", "PiiSpan", "check_types", "find", "redact"]
+__all__ = ["RULES", "THRESHOLD", "TYPES", "PiiSpan", "check_types", "find", "redact"]

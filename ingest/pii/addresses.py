@@ -17,14 +17,17 @@ MAX_LOCAL, MAX_DOMAIN = 64, 255
 """Characters of an address on either side of its @ (RFC 5321, 4.5.3.1)."""
 
 _AT = re.compile("@|%40")
-_LOCAL_REVERSED = re.compile(r"(?:_\\|[\w.%+'’&~-])++")  # Markdown may write jane\_doe
-_DOMAIN = re.compile(r"[^\W_]++(?:-++[^\W_]++)*+(?:\.[^\W_]++(?:-++[^\W_]++)*+)++")
+# Letters, but not of scripts whose words stand without blanks beside an address: Thai to Hangul.
+_NO_LETTERS = r"\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_LOCAL_REVERSED = re.compile(rf"(?:_\\|[^\W{_NO_LETTERS}]|[.%+'’&~-])++")  # Markdown may write jane\_doe
+_LABEL = rf"[^\W_{_NO_LETTERS}]++(?:-++[^\W_{_NO_LETTERS}]++)*+"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})++")
 _RETINA = re.compile("[1-4]x[.]")  # logo@2x.png
 
 _REST = r"[^\s<>\"`{}|\\^\[\]\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]"
 _URL = re.compile(
     rf"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{{1,15}}+://(?:[^\s/@\[\]]{{0,99}}@)?(?:\[[0-9A-Fa-f:.]{{2,45}}\])?{_REST}++"
-    rf"|(?<![\w@.-])(?i:www\d{{0,3}}\.)[^\W_]{_REST}++"
+    rf"|(?<![0-9A-Za-z_@.-])(?i:www\d{{0,3}}\.)[^\W_]{_REST}++"
 )
 # Without a scheme only endings that hardly are names of files, packages or products: `main.py` is no host in Paraguay,
 # and `logger.info(` is no host at all.
@@ -33,16 +36,17 @@ _ENDINGS = (
     "pt|ro|ru|se|sk|tr|tv|ua|uk|us|uy|za"
 )
 _HOST = re.compile(
-    rf"(?<![\w@.%/\\-])(?:[A-Za-z0-9][A-Za-z0-9-]{{0,62}}+\.){{1,8}}(?:{_ENDINGS})(?![\w@(\[-]|\.\w| ?=)(?::\d{{2,5}})?(?:[/?#]{_REST}*+)?"
+    rf"(?<![0-9A-Za-z_@.%/\\-])(?:[A-Za-z0-9][A-Za-z0-9-]{{0,62}}+\.){{1,8}}(?:{_ENDINGS})"
+    rf"(?![0-9A-Za-z_@(\[-]|\.\w| ?=)(?::\d{{2,5}})?(?:[/?#]{_REST}*+)?"
 )
 _CLOSING = ".,;:!?'’*_~"
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(
-    rf"(?<![\w.])(?<![0-9][:-]){_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|\.\w|-[0-9])(?:/(?:3[0-2]|[12]?[0-9])(?![\w.]))?"
+    rf"(?<![0-9A-Za-z_.])(?<![0-9][:-]){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z_]|\.\w|-[0-9])(?:/(?:3[0-2]|[12]?[0-9])(?![\w.]))?"
 )
 _IPV6 = re.compile(
-    r"(?<![\w:.])[0-9A-Fa-f:]{2,39}+(?:\.[0-9]{1,3}){0,3}(?![\w:])(?:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])(?![\w.]))?"
+    r"(?<![0-9A-Za-z_:.])[0-9A-Fa-f:]{2,39}+(?:\.[0-9]{1,3}){0,3}(?![0-9A-Za-z_:])(?:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])(?![\w.]))?"
 )
 _NUMBERED = re.compile(
     r"(?i:\b(?:v|ver|version|release|rel|build|rev|revision|firmware|section|sect?\.|chapter|clause|article|figure|fig\.|table|step|item)"
@@ -56,8 +60,8 @@ _IP_WORDS = re.compile(
 def emails(text: str) -> Iterator[PiiSpan]:
     """Yield e-mail addresses, also where `@` is written `%40` as in a URL."""
     for at in _AT.finditer(text):
-        domain = _DOMAIN.match(text, at.end(), at.end() + MAX_DOMAIN)
-        if not domain or not _is_top_level(domain[0].rpartition(".")[2]) or _RETINA.match(domain[0]):
+        domain = _domain(text, at.end())
+        if not domain or _RETINA.match(domain):
             continue
         before = text[max(0, at.start() - MAX_LOCAL) : at.start()]
         local = _LOCAL_REVERSED.match(before[::-1])
@@ -66,7 +70,7 @@ def emails(text: str) -> Iterator[PiiSpan]:
         # Dots of a leader line, quotes and Markdown's signs stand before an address, never at its head.
         name = before[len(before) - local.end() :].lstrip("._%+'’&~-\\")
         if name and name[-1] != "." and name != "git":  # a service's account in `git@host:path`, nobody's mailbox
-            yield PiiSpan("EMAIL_ADDRESS", at.start() - len(name), domain.end(), 1.0)
+            yield PiiSpan("EMAIL_ADDRESS", at.start() - len(name), at.end() + len(domain), 1.0)
 
 
 def urls(text: str) -> Iterator[PiiSpan]:
@@ -100,8 +104,13 @@ def ip_addresses(text: str) -> Iterator[PiiSpan]:
             yield PiiSpan("IP_ADDRESS", found.start(), end, 0.8)
 
 
-def _is_top_level(label: str) -> bool:
-    return label.startswith("xn--") or (len(label) > 1 and label.isalpha())
+def _domain(text: str, start: int) -> str:
+    """Return the domain that begins at `start`, up to its last label that can be a top level; "" where there is none."""
+    found = _DOMAIN.match(text, start, start + MAX_DOMAIN)
+    labels = found[0].split(".") if found else []
+    while labels and not (labels[-1].startswith("xn--") or (len(labels[-1]) > 1 and labels[-1].isalpha())):
+        labels.pop()
+    return ".".join(labels) if len(labels) > 1 else ""
 
 
 def _without_closing(text: str, start: int, end: int) -> int:

@@ -23,6 +23,9 @@ FINDERS: dict[str, Finder] = {
 TYPES = tuple(FINDERS)
 """The types that are looked for where none are named. Further ones are presidio's: `ingest.pii.presidio`."""
 
+RULES = "pii/1"
+"""Raised when the rules change, so that unchanged documents are screened again."""
+
 THRESHOLD = 0.5
 """The least score of a find, where none is stated."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ingest.pii.spans import PiiSpan
 
 _PHONE = re.compile(
-    r"(?<![\w+])(?<![0-9][.,/-])(?:\+|\(\+?)?[0-9](?:[ .\-/()\u2010-\u2013]{0,3}[0-9]){6,14}(?![0-9A-WYZa-wyz_%]|[.,/:-][0-9])"
+    r"(?<![0-9A-Za-z_+])(?<![0-9][.,/-])(?:\+|\(\+?)?[0-9](?:[ .\-/()\u2010-\u2013]{0,3}[0-9]){6,14}(?![0-9A-WYZa-wyz_%]|[.,/:-][0-9])"
     r"(?: ?(?:x|ext\.?|extension) ?[0-9]{1,6}\b)?"
 )
 _NORTH_AMERICAN = re.compile(
@@ -21,7 +21,8 @@ _PHONE_BEFORE = re.compile(
     r"\b(?:(?:(?:tele|cell)?phones?|tel|mobile|my cell|fax|hotline|helpline|pager|voicemail|whatsapp|sms|dial|"
     r"call(?:ed|ing)? (?:\w{1,12} ){0,3}(?:at|on)|(?:call|text|ring|reach|contact) (?:me|us|him|her|them)|"
     r"messages? (?:to|from|on|at)|answer(?:ing)? (?:at|on)|telefon\w{0,8}|handy|mobil|rufnummer|téléphone|tél|portable|"
-    r"teléfono|móvil|celular|telefono|cellulare|telefone|telemóvel)\b|(?:cell|desk|office|direct|home|work|contact) ?[:=])",
+    r"teléfono|móvil|celular|telefono|cellulare|telefone|telemóvel)\b|(?:cell|desk|office|direct|home|work|contact) ?[:=]"
+    r"|电话|手机|電話|携帯|전화|휴대폰)",
     re.IGNORECASE,
 )
 _PHONE_BEHIND = re.compile(r"[ ,;:(/-]{0,3}(?:office|fax|mobile|cell|phone|home|work|desk|tel)\b", re.IGNORECASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ class PiiSpan:
 
 
 def near(words: re.Pattern[str], text: str, start: int, end: int) -> bool:
-    """Whether `words` occur shortly before `start` or shortly behind `end`, on either side of the find alone."""
+    """Whether `words` occur shortly before `start` or shortly behind `end`; what lies between does not count."""
     before = words.search(text, max(0, start - REACH_BEFORE), start)
     return bool(before or words.search(text, end, end + REACH_BEHIND))
 
@@ -94,8 +95,6 @@ def _merge(ordered: Iterable[PiiSpan]) -> list[PiiSpan]:
 
 def _around(url: PiiSpan, inner: Sequence[PiiSpan]) -> Iterator[PiiSpan]:
     """Yield what is left of `url` around the spans of `inner`, which come by ascending start and do not overlap."""
-    from bisect import bisect_right
-
     at = url.start
     for other in inner[bisect_right(inner, url.start, key=lambda span: span.end) :]:
         if other.start >= url.end:
