@@ -14,15 +14,14 @@ _PHONE = re.compile(
 _NORTH_AMERICAN = re.compile(
     r"(?:(?:\+?1|001)[ .-]?)?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4}(?: ?[a-z].*)?"
 )
-_TRUNK = re.compile(
-    r"00[1-9][0-9]{0,2}[ ./-].{8,}|\(0[0-9]{1,4}\) ?[0-9].{3,}|0[1-9](?:[ .-][0-9]{2}){4}"
-)  # 00420 ..., (029) ..., 02 69 25 84 41
+# 00420 605 072 815, (029) 2018211, 02 69 25 84 41
+_TRUNK = re.compile(r"00[1-9][0-9]{0,2}[ ./-].{8,}|\(0[0-9]{1,4}\) ?[0-9].{3,}|0[1-9](?:[ .-][0-9]{2}){4}")
 _PHONE_BEFORE = re.compile(
     r"\b(?:(?:(?:tele|cell)?phones?|tel|mobile|my cell|fax|hotline|helpline|pager|voicemail|whatsapp|sms|dial|"
     r"call(?:ed|ing)? (?:\w{1,12} ){0,3}(?:at|on)|(?:call|text|ring|reach|contact) (?:me|us|him|her|them)|"
     r"messages? (?:to|from|on|at)|answer(?:ing)? (?:at|on)|telefon\w{0,8}|handy|mobil|rufnummer|téléphone|tél|portable|"
     r"teléfono|móvil|celular|telefono|cellulare|telefone|telemóvel)\b|(?:cell|desk|office|direct|home|work|contact) ?[:=]"
-    r"|电话|手机|電話|携帯|전화|휴대폰)",
+    r")|电话|手机|電話|携帯|전화|휴대폰",
     re.IGNORECASE,
 )
 _PHONE_BEHIND = re.compile(r"[ ,;:(/-]{0,3}(?:office|fax|mobile|cell|phone|home|work|desk|tel)\b", re.IGNORECASE)
