@@ -10,6 +10,8 @@
     |  +- EmptyDocument
     |  +- TooLarge                              65   413
     |  +- TimedOut
+    |  +- ContractViolation
+    |  +- PiiFound
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
     |  +- DimensionMismatch
@@ -96,6 +98,18 @@ class TooLarge(IngestError):
 
 class TimedOut(IngestError):
     """Parsing took longer than the limit."""
+
+
+class ContractViolation(IngestError):
+    """The document breaks its collection's contract; the message names each rule, what was found and what to do."""
+
+    title = "Data contract violated"
+
+
+class PiiFound(IngestError):
+    """The document holds personal data, and its collection's contract keeps such documents out. Names types, no values."""
+
+    title = "Personal data found"
 
 
 class IndexBackendError(LoremillError):
