@@ -292,16 +292,6 @@ def test_a_document_cannot_include_files_of_this_machine(tmp_path: Path, directi
         assert "SECRET" not in text_of(text, "x.rst")
 
 
-def test_the_private_name_of_unstructured_that_we_replace_is_still_there() -> None:
-    from unstructured.nlp import tokenize
-
-    from ingest.parsers.elements import light_tokenizer
-
-    assert callable(vars(tokenize)["_get_nlp"])
-    light_tokenizer()
-    assert tokenize.sent_tokenize("One sentence. Another one.") == ["One sentence.", "Another one."]
-
-
 def pdf(*pages: list[tuple[int, int, int, str]]) -> bytes:
     """A PDF of pages of (x, y, font size, text)."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]

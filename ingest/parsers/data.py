@@ -1,0 +1,134 @@
+"""JSON and XML: what people keep in them is read as lines of `name: value`, so that a value stands beside its name."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from indexes.errors import ParseError
+from ingest.parsers import Parsed, blocks
+from ingest.parsers.plain import decode
+
+_SHORT = 120
+_MAX_DEPTH = 60
+_ENTITY_DECLARATION = re.compile(r"<!ENTITY\s", re.IGNORECASE)
+
+
+def parse_json(data: bytes) -> Parsed:
+    """One value, or one a line (NDJSON); objects of the same plain fields become a table.
+
+    What is no valid JSON, or is nested beyond 60 levels, is read as the text it is.
+    """
+    text = decode(data)
+    try:
+        values = _values(text)
+        return Parsed("", blocks.join(_outline(values[0] if len(values) == 1 else values)))
+    except (ValueError, RecursionError):
+        return Parsed("", text)
+
+
+def _values(text: str) -> list[Any]:
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _outline(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
+    """One list item for each plain value, its children indented under a name."""
+    if depth > _MAX_DEPTH:
+        raise RecursionError
+    if isinstance(value, list) and _is_table(value):
+        if name:
+            yield blocks.heading(name, 2) if depth == 1 else blocks.paragraph(f"{name}:")
+        fields = list(value[0])
+        yield blocks.table([fields, *([_plain(row[field]) for field in fields] for row in value)])
+    elif isinstance(value, dict | list):
+        if name:
+            yield blocks.item(f"{name}:", depth=max(depth - 1, 0))
+        below = depth + bool(name)
+        for key, entry in value.items() if isinstance(value, dict) else (("", entry) for entry in value):
+            yield from _outline(entry, key, below)
+        if not name and isinstance(value, dict):
+            yield "\n"
+    elif _plain(value):
+        yield blocks.item(f"{name}: {_plain(value)}" if name else _plain(value), depth=max(depth - 1, 0))
+
+
+def _is_table(rows: list[Any]) -> bool:
+    """At least two objects with the same few fields, none of which holds others or a long text."""
+    first = rows[0] if rows else None
+    if len(rows) < 2 or not isinstance(first, dict) or not 2 <= len(first) <= 12:
+        return False
+    return all(
+        isinstance(row, dict)
+        and row.keys() == first.keys()
+        and not any(isinstance(cell, dict | list) or len(_plain(cell)) > _SHORT for cell in row.values())
+        for row in rows
+    )
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 1e15:
+        return str(value)
+    return blocks.inline(value) if isinstance(value, str) and len(value) < _SHORT else str(value)
+
+
+def parse_xml(data: bytes) -> Parsed:
+    """The elements' text: short ones as `name: text`, one below the other where they have one parent.
+
+    Entities of its own are not resolved: they are how a small file claims to be a large one. A page of XHTML inside,
+    as in a stylesheet, gives its text alike.
+    """
+    from lxml import etree
+
+    text = decode(data, declared=_declared(data))
+    if _ENTITY_DECLARATION.search(text[:100_000]) and "&" in text:
+        text = _without_entities(text)
+    body = re.sub(r"^\s*<\?xml[^>]{0,500}\?>", "", text).encode("utf-8", "replace")
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True, recover=True
+    )
+    root = etree.fromstring(body, parser)
+    if root is None:
+        raise ParseError("no XML elements were found")
+    return Parsed("", blocks.join(_paragraphs(root)))
+
+
+def _declared(data: bytes) -> str | None:
+    match = re.search(rb"""<\?xml[^>]{0,200}encoding\s*=\s*["']([\w.:-]{2,40})""", data[:400])
+    return match.group(1).decode("ascii") if match else None
+
+
+def _without_entities(text: str) -> str:
+    """Drop the document type, which ends at the first `]>`, or at the first `>` where it has no inner part."""
+    start = text.find("<!DOCTYPE")
+    end = text.find("]>", start)
+    return text[:start] + text[end + 2 :] if 0 <= start < end else text
+
+
+def _paragraphs(root: Any) -> Iterator[str]:
+    """Walk without recursion: depth is the document's choice."""
+    lines: list[str] = []
+    for element in root.iter():
+        if not isinstance(element.tag, str):
+            continue
+        name = element.tag.rsplit("}", 1)[-1]
+        own = blocks.inline(element.text or "")
+        if len(element) or len(own) > _SHORT or own.endswith((".", ":")):
+            yield blocks.paragraph("\n".join(lines))
+            lines = []
+            yield blocks.paragraph(own)
+        elif own:
+            lines.append(f"{name}: {own}")
+        tail = blocks.inline(element.tail or "")
+        if tail:
+            lines.append(tail)
+    yield blocks.paragraph("\n".join(lines))
