@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from indexes.errors import EmptyDocument, EncryptedDocument, ParseError, TooLarge
@@ -18,6 +19,8 @@ _PLACEHOLDER_TITLES = re.compile(
 )
 
 
+_MARK = re.compile("[\ufffe\x02]")
+_PARTED = re.compile(r"([^\W\d_]{1,50})[\ufffe\x02]([^\W\d_]{1,50})")
 _THIN = 20
 """Characters below which a page's text layer counts as none."""
 _FEW = 300
@@ -56,6 +59,7 @@ def parse_pdf(data: bytes, *, max_ocr_pages: int, ocr_seconds: float) -> Parsed:
         own = (document.get_metadata_dict().get("Title") or "").strip()
     finally:
         document.close()
+    pages = _mend_words(pages)
     drop_running_lines(pages)
     body = body_size([page for number, page in enumerate(pages, start=1) if number not in set(budget.read)])
     text = blocks.join(
@@ -157,26 +161,53 @@ def _lines(textpage: Any) -> list[Line]:
                 size = round(raw.FPDFText_GetFontSize(textpage.raw, index) * _scale(textpage, index), 1)
                 top = textpage.get_charbox(index, loose=True)[3]
                 cells = () if BULLET.match(stripped) else tuple(_cells(textpage, stripped, index, size))
-            lines.append(Line(_whole(stripped), size, top, cells))
+            lines.append(Line(stripped, size, top, cells))
         position += len(raw_line)
     return lines
 
 
-def _whole(line: str) -> str:
-    """PDFium joins the two lines of a word that was parted, with a mark where the hyphen stood."""
-    return re.sub("[\ufffe\x02]", "-", re.sub(r"(?<=[^\W\d_])[\ufffe\x02](?=[a-zß-ÿ])", "", line))
-
-
 def _cells(textpage: Any, line: str, index: int, size: float) -> Iterator[str]:
     """Cut a line where a blank is wider than a word space can be, even in justified text."""
+    from ctypes import byref, c_double
+
+    from pypdfium2 import raw
+
+    left, right, before, unused = c_double(), c_double(), c_double(), c_double()
     start = 0
-    for blank in re.finditer(r" +", line):
-        left = textpage.get_charbox(index + blank.start() - 1)[2]
-        right = textpage.get_charbox(index + blank.end())[0]
-        if right - left > max(1.0 * size, 4.0):
+    for blank in re.finditer(r" +", line):  # the plain call: this is half of the time that a PDF takes
+        raw.FPDFText_GetCharBox(
+            textpage, index + blank.start() - 1, byref(unused), byref(before), byref(unused), byref(unused)
+        )
+        raw.FPDFText_GetCharBox(textpage, index + blank.end(), byref(left), byref(right), byref(unused), byref(unused))
+        if left.value - before.value > max(1.0 * size, 4.0):
             yield line[start : blank.start()]
             start = blank.end()
     yield line[start:]
+
+
+def _mend_words(pages: list[list[Line]]) -> list[list[Line]]:
+    """PDFium joins a word that was parted at a line's end, with a mark where the hyphen stood: was it part of the word?
+
+    It was where the document writes the word so elsewhere, or where both halves are words of their own that it uses,
+    and not the two as one.
+    """
+    lines = [line for page in pages for line in page]
+    if not any(_PARTED.search(line.text) for line in lines):
+        return pages
+    words = {word for line in lines for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", line.text.lower())}
+
+    def whole(match: re.Match[str]) -> str:
+        first, second = match.group(1), match.group(2)
+        before, behind = first.lower(), second.lower()
+        compound = f"{before}-{behind}" in words or (
+            f"{before}{behind}" not in words and before in words and behind in words and len(behind) > 3 < len(before) + 1
+        )
+        return f"{first}-{second}" if compound or not second.islower() else first + second
+
+    def mend(text: str) -> str:
+        return _MARK.sub("-", _PARTED.sub(whole, text)) if _MARK.search(text) else text
+
+    return [[replace(line, text=mend(line.text), cells=tuple(map(mend, line.cells))) for line in page] for page in pages]
 
 
 def _scale(textpage: Any, index: int) -> float:
