@@ -99,6 +99,8 @@ def parse_xml(data: bytes) -> Parsed:
     root = etree.fromstring(body, parser)
     if root is None:
         raise ParseError("no XML elements were found")
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" or "depth" in entry.message for entry in parser.error_log):
+        raise ParseError("the elements are nested too deeply")
     return Parsed("", blocks.join(_paragraphs(root)))
 
 
@@ -118,17 +120,13 @@ def _paragraphs(root: Any) -> Iterator[str]:
     """Walk without recursion: depth is the document's choice."""
     lines: list[str] = []
     for element in root.iter():
-        if not isinstance(element.tag, str):
-            continue
-        name = element.tag.rsplit("}", 1)[-1]
-        own = blocks.inline(element.text or "")
-        if len(element) or len(own) > _SHORT or own.endswith((".", ":")):
+        own = blocks.inline(element.text or "") if isinstance(element.tag, str) else ""  # else an entity
+        if own and not len(element) and len(own) <= _SHORT and not own.endswith((".", ":")):
+            lines.append(f"{element.tag.rsplit('}', 1)[-1]}: {own}")
+        elif own or len(element):
             yield blocks.paragraph("\n".join(lines))
             lines = []
             yield blocks.paragraph(own)
-        elif own:
-            lines.append(f"{name}: {own}")
-        tail = blocks.inline(element.tail or "")
-        if tail:
-            lines.append(tail)
+        if element is not root and element.tail and not element.tail.isspace():
+            lines.append(blocks.inline(element.tail))
     yield blocks.paragraph("\n".join(lines))

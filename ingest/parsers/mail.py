@@ -19,7 +19,8 @@ from ingest.parsers.plain import decode
 
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _SEALED = frozenset(["application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"])
-_HEADER_LINE = 10_000
+_HEADER_LINE = 2_000
+_SHOWN_CHARACTERS = 10_000
 
 
 def parse_eml(data: bytes) -> Parsed:
@@ -34,16 +35,14 @@ def parse_eml(data: bytes) -> Parsed:
     ):  # saved as UTF-16 by an editor
         data = decode(data).encode("utf-8", "replace")
     message = BytesParser(policy=default).parsebytes(data.lstrip())
-    if not isinstance(message, EmailMessage) or not any(message.get(name) for name in (*_SHOWN, "MIME-Version")):
+    if not isinstance(message, EmailMessage) or not any(_header(message, name) for name in (*_SHOWN, "MIME-Version")):
         raise ParseError("no mail headers were found")
     if message.get_content_type() in _SEALED:
         _refuse_sealed(message)
     header = {name: blocks.inline(_header(message, name)) for name in _SHOWN}
-    lines = [f"{name}: {value[:_HEADER_LINE]}" for name, value in header.items() if value]
+    lines = [f"{name}: {value[:_SHOWN_CHARACTERS]}" for name, value in header.items() if value]
     texts, files = _sorted_parts(message)
     names = [name for name, _ in files]
-    if len(names) > MAX_MEMBERS:
-        raise TooLarge(f"the message has {len(names):,} attachments, more than the limit of {MAX_MEMBERS:,}")
     if names:
         lines.append(f"Attachments: {', '.join(names)}")
     attachments, skipped = _attachments(files)
@@ -65,11 +64,14 @@ def _refuse_sealed(message: EmailMessage) -> None:
 
 
 def _header(message: EmailMessage, name: str) -> str:
+    """The header's text, decoded; as it stands where it is so long or crafted that the standard library trips over it."""
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    if len(raw) > _HEADER_LINE:
+        return raw
     try:
         return str(message.get(name) or "")
     except (MessageError, ValueError, LookupError, AttributeError, TypeError, AssertionError, RecursionError):
-        # The standard library's parser of addresses trips over crafted ones.
-        return next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+        return raw
 
 
 def _sorted_parts(message: EmailMessage) -> tuple[list[str], list[tuple[str, Message]]]:
@@ -93,6 +95,8 @@ def _sorted_parts(message: EmailMessage) -> tuple[list[str], list[tuple[str, Mes
             texts.append(_text(part))
         elif part is not message and not _is_text(part):
             files.append((_name(part), part))
+        if len(files) > MAX_MEMBERS:
+            raise TooLarge(f"the message has more attachments than the limit of {MAX_MEMBERS:,}")
     return texts, files
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
-import os
-import time
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
@@ -17,9 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexes.errors import EmptyDocument, EncryptedDocument, IngestError, ParseError, TimedOut, TooLarge
-from ingest import isolate
-from ingest.isolate import parse_isolated
+from indexes.errors import EmptyDocument, EncryptedDocument, IngestError, ParseError, TooLarge
 from ingest.parse import FORMATS, MAX_BYTES, format_of, load_parser, parse
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared/data/documents/unstructured"
@@ -349,10 +344,8 @@ def test_a_line_that_stands_on_every_pdf_page_is_kept_once() -> None:
         ("password_protected.xlsx", EncryptedDocument),
         ("fake-encrypted.msg", EncryptedDocument),
         ("eml/fake-encrypted.eml", EncryptedDocument),
-        ("pdf/loremipsum-flat.pdf", EmptyDocument),
         ("fake-text-all-whitespace.txt", EmptyDocument),
         ("empty.xlsx", EmptyDocument),
-        ("simple.zip", ParseError),
     ],
 )
 def test_documents_that_cannot_be_read_say_why(name: str, error: type[IngestError]) -> None:
@@ -381,65 +374,14 @@ def test_data_above_the_limit_are_refused() -> None:
     assert MAX_BYTES == 100_000_000
 
 
-def test_an_unknown_extension_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ParseError, match=r"\.png are not supported; supported are .*\.docx"):
-        parse(b"\x89PNG", uri="x.png")
+def test_binary_data_under_an_unknown_extension_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ParseError, match=r"\.dat files of binary data: not supported; supported are .*\.docx"):
+        parse(bytes(range(256)) * 4, uri="x.dat")
 
 
 def test_a_document_of_invisible_characters_is_empty() -> None:
     with pytest.raises(EmptyDocument):
         parse("\u200b\u2060".encode(), uri="x.md")
-
-
-# -- in a worker process -----------------------------------------------------------------------------------------------
-
-
-def test_the_worker_gives_what_the_parser_gives_and_is_used_again() -> None:
-    page = "<h1>Tïtle</h1><p>Text</p>".encode()
-    first = parse_isolated(page, uri="x.html", timeout_s=60)
-    worker = isolate._idle[-1].process.pid
-    assert first == parse_isolated(page, uri="x.html", timeout_s=60) == parse(page, uri="x.html")
-    assert isolate._idle[-1].process.pid == worker
-
-
-def test_an_error_of_the_worker_keeps_its_class_and_text() -> None:
-    with pytest.raises(ParseError, match=r"x\.pdf: a PDF begins with"):
-        parse_isolated(b"no pdf", uri="x.pdf", timeout_s=60)
-
-
-def test_a_document_that_takes_too_long_is_stopped_and_the_next_one_parsed() -> None:
-    heavy = b"<table>" + b"<tr><td>a<td>b</tr>" * 1_000_000
-    started = time.monotonic()
-    with pytest.raises(TimedOut, match=r"slow\.html: parsing took longer than 0\.5 s"):
-        parse_isolated(heavy, uri="slow.html", timeout_s=0.5)
-    assert time.monotonic() - started < 10
-    assert parse_isolated(b"<p>fine", uri="x.html", timeout_s=60).text == "fine"
-
-
-def test_a_crashed_worker_is_a_parse_error_and_the_next_document_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    original: Callable[..., Any] = isolate._Worker.ask
-
-    def crash(self: isolate._Worker, *arguments: Any) -> Any:
-        os.kill(self.process.pid, 11)
-        return original(self, *arguments)
-
-    monkeypatch.setattr(isolate._Worker, "ask", crash)
-    with pytest.raises(ParseError, match=r"x\.html: the parser crashed"):
-        parse_isolated(b"<p>x" * 100_000, uri="x.html", timeout_s=60)
-    monkeypatch.undo()
-    assert parse_isolated(b"<p>fine", uri="x.html", timeout_s=60).text == "fine"
-
-
-def test_a_worker_that_wants_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolate, "_idle", [])
-    heavy = b"<table>" + b"<tr><td>a<td>b</tr>" * 300_000
-    with pytest.raises((ParseError, TooLarge)):
-        parse_isolated(heavy, uri="x.html", timeout_s=60, max_memory_bytes=100_000_000)
-
-
-def test_plain_formats_need_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolate, "_Worker", None)
-    assert parse_isolated(b"text", uri="x.md", timeout_s=1).text == "text"
 
 
 def test_the_format_is_told_by_the_extension_in_any_case() -> None:
