@@ -26,11 +26,11 @@ from ingest.parse import MAX_BYTES, MAX_EXPANDED_BYTES, MAX_OCR_PAGES, OCR_SECON
 from ingest.parsers import Attachment, Parsed
 from ingest.worker import frame
 
-__all__ = ["MAX_MEMORY_BYTES", "close_workers", "parse_isolated"]
+__all__ = ["MAX_MEMORY_BYTES", "close_workers", "parse_isolated", "worker_memory"]
 
 MAX_MEMORY_BYTES = 2_000_000_000
 MAX_DOCUMENTS = 500
-KEEP_BYTES = 800_000_000
+KEEP_BYTES = 1_000_000_000
 _HEAD_BYTES = 64_000_000
 _WATCH_S = 0.05
 
@@ -91,6 +91,13 @@ def close_workers() -> None:
         _idle.clear()
     for worker in workers:
         worker.kill()
+
+
+def worker_memory() -> list[int]:
+    """Return the resident bytes of each worker, with what it has started."""
+    with _lock:
+        pids = [worker.process.pid for worker in [*_idle, *_busy]]
+    return [_resident(pid) for pid in pids]
 
 
 def _ask(

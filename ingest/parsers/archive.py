@@ -52,8 +52,8 @@ def safe_name(name: str) -> str:
     """Return a relative path with `/` that leads nowhere else and holds no control characters; never empty."""
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", name.replace("\\", "/"))
     name = re.sub(r"[\ud800-\udfff]", "\ufffd", name)
-    parts = [part.strip() for part in re.sub(r"^[A-Za-z]:", "", name).split("/")]
-    kept = [part[-200:] for part in parts if part not in {"", ".", ".."}]
+    parts = (part[-200:].strip() for part in name.split("/"))
+    kept = [part for part in parts if part not in {"", ".", ".."} and not re.fullmatch(r"[A-Za-z]:", part)]
     return "/".join(kept[-20:]) or "attachment"
 
 

@@ -115,7 +115,7 @@ def _text(part: Message) -> str:
 def _name(part: Message) -> str:
     inner = part.get_payload()
     if part.get_content_type() == "message/rfc822" and isinstance(inner, list) and isinstance(inner[0], EmailMessage):
-        subject = blocks.inline(_header(inner[0], "Subject")).replace("/", " ")
+        subject = blocks.inline(_header(inner[0], "Subject").replace("/", " "))
         return safe_name(f"{(part.get_filename() or subject or 'message').removesuffix('.eml')[:150]}.eml")
     return safe_name(part.get_filename() or part.get_content_type().replace("/", "."))
 
