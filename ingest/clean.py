@@ -20,6 +20,8 @@ _INVISIBLE = re.compile(
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"  # musical controls, tags, more selectors
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LIGATURE = re.compile("[\ufb00-\ufb06]")  # how typesetting draws some pairs; nobody searches for them
+_LIGATURES = str.maketrans(dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True)))
 _MANY_NEWLINES = re.compile("\n{3,}")
 
 
@@ -52,6 +54,7 @@ def normalise(text: str) -> str:
     text = _SURROGATES.sub("\ufffd", text)
     # After the deletions, for they may bring a letter and its accent together.
     if not text.isascii():
+        text = text.translate(_LIGATURES) if _LIGATURE.search(text) else text
         text = _few_marks(unicodedata.normalize("NFC", _few_marks(text)))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _MANY_NEWLINES.sub("\n\n", text).strip("\n")
