@@ -43,7 +43,8 @@ def _many_marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
 def normalise(text: str) -> str:
     """Return `text` in NFC with `\\n` newlines, without control, zero-width and bidi characters or trailing blanks.
 
-    At most one empty line stays between two lines, none at either end, and at most 30 accents on a letter. Every kind of blank but the tab becomes a space;
+    At most one empty line stays between two lines, none at either end, and at most 30 accents on a letter. Every kind of
+    blank but the tab becomes a space; ligatures become letters;
     a lone surrogate becomes U+FFFD. Idempotent.
 
     Cost: linear.

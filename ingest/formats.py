@@ -43,26 +43,34 @@ class Format:
     binary: bool = False
 
 
-_CODE = tuple(
-    ".log .yaml .yml .toml .ini .cfg .conf .properties .env .tex .bib .adoc .asciidoc .textile .srt .vtt .ics .vcf .sql .sh "
-    ".py .js .ts .java .c .h .cpp .go .rs .rb .php .css .diff .patch .dtd .proto".split()
-)
+_TEXTS = """.txt .text .log .yaml .yml .toml .ini .cfg .conf .properties .env .tex .bib .adoc .asciidoc .textile .srt .vtt
+    .ics .vcf .sql .sh .py .js .ts .java .c .h .cpp .go .rs .rb .php .css .diff .patch .dtd .proto"""
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
         Format("md", "markdown.parse_markdown", (".md", ".markdown", ".mdx"), 2, ("PyYAML",)),
-        Format("txt", "plain.parse_text", (".txt", ".text", *_CODE), 2, ("charset-normalizer",)),
+        Format("txt", "plain.parse_text", tuple(_TEXTS.split()), 2, ("charset-normalizer",)),
         Format("row", "plain.parse_row", ()),
         Format("csv", "table.parse_csv", (".csv", ".tsv", ".tab"), 2),
         Format("json", "data.parse_json", (".json", ".ndjson", ".jsonl", ".geojson", ".webmanifest")),
-        Format("xml", "data.parse_xml", (".xml", ".xsl", ".xslt", ".xsd", ".rss", ".atom", ".rdf", ".opml"), 3, ("lxml",)),
+        Format(
+            "xml", "data.parse_xml", (".xml", ".xsl", ".xslt", ".xsd", ".rss", ".atom", ".rdf", ".opml"), 3, ("lxml",)
+        ),
         Format("html", "html.parse_html", (".html", ".htm", ".xhtml", ".shtml"), 3, ("lxml",)),
         Format("eml", "mail.parse_eml", (".eml", ".p7s", ".mht", ".mhtml"), 3, ("lxml",)),
         Format("msg", "outlook.parse_msg", (".msg",), 3, ("python-oxmsg", "lxml"), binary=True),
         Format(
-            "pdf", "pdf.parse_pdf", (".pdf",), 3, ("pypdfium2", "rapidocr"), ("max_ocr_pages", "ocr_seconds"), binary=True
+            "pdf",
+            "pdf.parse_pdf",
+            (".pdf",),
+            3,
+            ("pypdfium2", "rapidocr"),
+            ("max_ocr_pages", "ocr_seconds"),
+            binary=True,
         ),
-        Format("docx", "word.parse_docx", (".docx", ".docm", ".dotx", ".dotm"), 3, ("python-docx", "lxml"), binary=True),
+        Format(
+            "docx", "word.parse_docx", (".docx", ".docm", ".dotx", ".dotm"), 3, ("python-docx", "lxml"), binary=True
+        ),
         Format("pptx", "slides.parse_pptx", (".pptx", ".pptm", ".ppsx", ".potx"), 3, ("python-pptx",), binary=True),
         Format("xlsx", "table.parse_xlsx", (".xlsx", ".xlsm", ".xltx"), 3, ("openpyxl",), binary=True),
         Format("xls", "table.parse_xls", (".xls", ".xlt"), 3, ("xlrd",), binary=True),
@@ -130,7 +138,8 @@ def _installed(package: str) -> str:
 def sniff(data: bytes) -> str:
     """Return the format that the bytes themselves show, or an empty string.
 
-    It is a key of FORMATS; `encrypted`, `ole` and `opendocument` stand for containers that hold none of them. Text that shows no structure of its own gives an empty string, as unknown binary data do.
+    It is a key of FORMATS; `encrypted`, `ole` and `opendocument` stand for containers that hold none of them.
+    Text that shows no structure of its own gives an empty string, as unknown binary data do.
     """
     for magic, name in _MAGIC:
         if data.startswith(magic):

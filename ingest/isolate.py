@@ -145,8 +145,7 @@ def _parsed(head: dict[str, Any], parts: list[bytes]) -> Parsed:
         raise (known if named else ParseError)(str(head["message"]))  # type: ignore[misc]
     text, *data = parts
     attachments = tuple(
-        Attachment(str(name), part, str(format))
-        for (name, format), part in zip(head["attachments"], data, strict=True)
+        Attachment(str(name), part, str(format)) for (name, format), part in zip(head["attachments"], data, strict=True)
     )
     return Parsed(str(head["title"]), text.decode(), dict(head["metadata"]), attachments, str(head["format"]))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from indexes.errors import LoremillError
 from ingest import isolate
-from ingest.parse import format_of
+from ingest.parse import Attachment, format_of
 
 DEFAULT = Path(__file__).resolve().parents[3] / "shared/data/documents"
 MAX_DEPTH = 3
@@ -69,7 +69,8 @@ class MemoryWatch:
 def parse_all(data: bytes, name: str, *, timeout_s: float, depth: int = 0) -> Iterator[Outcome]:
     """Parse a document and, below it, its attachments; every one has an outcome."""
     started = time.monotonic()
-    format, error, detail, bad, attachments = format_of(name), "", "", False, ()
+    format, error, detail, bad = format_of(name), "", "", False
+    attachments: tuple[Attachment, ...] = ()
     try:
         parsed = isolate.parse_isolated(data, uri=name, timeout_s=timeout_s)
         format, attachments = parsed.format, parsed.attachments if depth < MAX_DEPTH else ()

@@ -134,5 +134,7 @@ def _joined(text: str, before: str, line: str, longest: int) -> str:
     """Append a line to a paragraph; the end of a full line is no end, and a hyphen there may be none."""
     if re.search(r"[^\W\d_]-$", text[-2:]) and line[:1].islower():
         return text[:-1] + line
-    full = len(before) > 0.7 * longest and not re.search(r"(?:\.\s?){4,}\d*$", before[-_LEADER:])  # nor is a line of contents
+    full = len(before) > 0.7 * longest and not re.search(
+        r"(?:\.\s?){4,}\d*$", before[-_LEADER:]
+    )  # nor is a line of contents
     return f"{text}{' ' if full else chr(10)}{line}"

@@ -77,7 +77,11 @@ def _header(message: EmailMessage, name: str) -> str:
 def _sorted_parts(message: EmailMessage) -> tuple[list[str], list[tuple[str, Message]]]:
     """Part the message's leaves: its texts, and the named rest. What lies inside another message stays there."""
     body = next(
-        (part for kind in ("plain", "html") if (part := message.get_body((kind,))) is not None and _text(part).strip()),
+        (
+            found
+            for kind in ("plain", "html")
+            if (found := message.get_body((kind,))) is not None and _text(found).strip()
+        ),
         None,
     )
     texts: list[str] = []

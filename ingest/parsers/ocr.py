@@ -135,9 +135,7 @@ def _engine() -> Any:
     from rapidocr import RapidOCR
 
     threads = max(1, (os.cpu_count() or 1) // 2)  # other workers are at work at the same time
-    return RapidOCR(
-        params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": threads}
-    )
+    return RapidOCR(params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": threads})
 
 
 def _prepared(frame: Image) -> Image:
@@ -193,6 +191,4 @@ def _lines(boxes: list[_Box]) -> Iterator[Line]:
         row.sort(key=lambda box: box.left)
         height = max(box.bottom - box.top for box in row)
         size = height if height > 1.5 * usual else usual  # smaller differences come from letters like p and T
-        yield Line(
-            " ".join(box.text.strip() for box in row), size, -row[0].top, tuple(box.text.strip() for box in row)
-        )
+        yield Line(" ".join(box.text.strip() for box in row), size, -row[0].top, tuple(box.text.strip() for box in row))

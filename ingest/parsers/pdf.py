@@ -200,14 +200,19 @@ def _mend_words(pages: list[list[Line]]) -> list[list[Line]]:
         first, second = match.group(1), match.group(2)
         before, behind = first.lower(), second.lower()
         compound = f"{before}-{behind}" in words or (
-            f"{before}{behind}" not in words and before in words and behind in words and len(behind) > 3 < len(before) + 1
+            f"{before}{behind}" not in words
+            and before in words
+            and behind in words
+            and len(behind) > 3 < len(before) + 1
         )
         return f"{first}-{second}" if compound or not second.islower() else first + second
 
     def mend(text: str) -> str:
         return _MARK.sub("-", _PARTED.sub(whole, text)) if _MARK.search(text) else text
 
-    return [[replace(line, text=mend(line.text), cells=tuple(map(mend, line.cells))) for line in page] for page in pages]
+    return [
+        [replace(line, text=mend(line.text), cells=tuple(map(mend, line.cells))) for line in page] for page in pages
+    ]
 
 
 def _scale(textpage: Any, index: int) -> float:

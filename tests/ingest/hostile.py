@@ -61,7 +61,9 @@ def _xlsx(sheet: bytes) -> bytes:
     return zipped(members)
 
 
-_SHEET = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><dimension ref="A1:XFD1048576"/>'
+_SHEET = (
+    b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><dimension ref="A1:XFD1048576"/>'
+)
 
 
 def _nested_zip(depth: int = 30) -> bytes:
@@ -109,7 +111,8 @@ def _names_zip() -> bytes:
 def _nested_mail(depth: int) -> bytes:
     head = b"From: a@x.org\nSubject: level\nMIME-Version: 1.0\n"
     parts = [
-        head + f'Content-Type: multipart/mixed; boundary="b{level}"\n\n--b{level}\nContent-Type: message/rfc822\n\n'.encode()
+        head
+        + f'Content-Type: multipart/mixed; boundary="b{level}"\n\n--b{level}\nContent-Type: message/rfc822\n\n'.encode()
         for level in range(depth)
     ]
     return b"".join(parts) + head + b"\nThe innermost text.\n"
@@ -254,7 +257,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "loop.xls": lambda: _looping_ole().replace(*(n.encode("utf-16-le") for n in ("WordDocument", "Workbook\0\0\0\0"))),
     "records.ppt": lambda: _looping_ole() + b"\x0f\x00\xf0\x0f\xff\xff\xff\xff" * 10_000,
     "page.doc": lambda: b"<html><body><h1>A web page</h1>saved as a Word file</body></html>",
-    "workbook.csv": lambda: _xlsx(_SHEET + b'<sheetData><row r="1"><c r="A1"><v>7</v></c></row></sheetData></worksheet>'),
+    "workbook.csv": lambda: _xlsx(
+        _SHEET + b'<sheetData><row r="1"><c r="A1"><v>7</v></c></row></sheetData></worksheet>'
+    ),
     "program.txt": lambda: b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 100,
     "rows.ndjson": lambda: b"".join(json.dumps({"a": n, "b": "x"}).encode() + b"\n" for n in range(20_000)),
 }

@@ -147,7 +147,10 @@ def test_an_encrypted_member_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "value", "members"),
-    [("MAX_MEMBERS", 2, {f"{n}.txt": b"x" for n in range(3)}), ("MAX_UNPACKED_BYTES", 99, {"a": b"x" * 60, "b": b"x" * 60})],
+    [
+        ("MAX_MEMBERS", 2, {f"{n}.txt": b"x" for n in range(3)}),
+        ("MAX_UNPACKED_BYTES", 99, {"a": b"x" * 60, "b": b"x" * 60}),
+    ],
 )
 def test_an_archive_beyond_a_limit_is_too_large(
     limit: str, value: int, members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
