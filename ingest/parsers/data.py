@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -38,24 +37,26 @@ def _values(text: str) -> list[Any]:
 
 
 def _outline(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
-    """One list item for each plain value, its children indented under a name."""
+    """One list item for each plain value, what is inside a value indented under its name, or its number in a list."""
     if depth > _MAX_DEPTH:
         raise RecursionError
     if isinstance(value, list) and _is_table(value):
-        if name:
-            yield blocks.heading(name, 2) if depth == 1 else blocks.paragraph(f"{name}:")
+        yield blocks.paragraph(f"{name}:") if name else ""
         fields = list(value[0])
         yield blocks.table([fields, *([_plain(row[field]) for field in fields] for row in value)])
     elif isinstance(value, dict | list):
         if name:
-            yield blocks.item(f"{name}:", depth=max(depth - 1, 0))
-        below = depth + bool(name)
-        for key, entry in value.items() if isinstance(value, dict) else (("", entry) for entry in value):
-            yield from _outline(entry, key, below)
-        if not name and isinstance(value, dict):
-            yield "\n"
+            yield blocks.item(f"{name}:", depth=depth)
+        named = value.items() if isinstance(value, dict) else _numbered(value)
+        for key, entry in named:
+            yield from _outline(entry, key, depth + bool(name))
     elif _plain(value):
-        yield blocks.item(f"{name}: {_plain(value)}" if name else _plain(value), depth=max(depth - 1, 0))
+        yield blocks.item(f"{name}: {_plain(value)}" if name else _plain(value), depth=depth)
+
+
+def _numbered(values: list[Any]) -> Iterator[tuple[str, Any]]:
+    for number, entry in enumerate(values, start=1):
+        yield (str(number) if isinstance(entry, dict | list) else "", entry)
 
 
 def _is_table(rows: list[Any]) -> bool:
@@ -76,8 +77,6 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 1e15:
-        return str(value)
     return blocks.inline(value) if isinstance(value, str) and len(value) < _SHORT else str(value)
 
 

@@ -178,13 +178,16 @@ class _Page:
         for child in element:
             if not isinstance(child.tag, str) or self.hidden(child):
                 continue
+            if child.tag in {"ul", "ol"}:  # a list straight inside a list, as old editors write it
+                yield from ("  " + part.replace("\n", "\n  ") for part in self.items(child))
+                continue
             parts = [part for part in self.blocks(child) if part]
             if parts and child.tag == "li":
                 text = "\n".join(parts) if len(parts) < 9 else blocks.join(parts)
                 yield blocks.item(text, number=number if element.tag == "ol" else None)
                 number += 1
-            else:  # a list straight inside a list, as old editors write it
-                yield from ("  " + part.replace("\n", "\n  ") if child.tag in {"ul", "ol"} else part for part in parts)
+            else:
+                yield from parts
 
     def definitions(self, element: Any) -> Iterator[str]:
         term = ""
