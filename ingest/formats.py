@@ -77,6 +77,8 @@ FORMATS: dict[str, Format] = {
         Format("doc", "word97.parse_doc", (".doc", ".dot"), 3, ("olefile",), binary=True),
         Format("ppt", "slides97.parse_ppt", (".ppt", ".pps"), 3, ("olefile",), binary=True),
         Format("odt", "pandoc.parse_odt", (".odt", ".ott"), 3, ("pypandoc_binary", "lxml"), binary=True),
+        Format("ods", "opendocument.parse_ods", (".ods", ".ots"), 1, ("lxml",), binary=True),
+        Format("odp", "opendocument.parse_odp", (".odp", ".otp"), 1, ("lxml",), binary=True),
         Format("epub", "pandoc.parse_epub", (".epub",), 3, ("pypandoc_binary", "lxml"), binary=True),
         Format("rtf", "pandoc.parse_rtf", (".rtf",), 3, ("pypandoc_binary", "lxml")),
         Format("rst", "pandoc.parse_rst", (".rst",), 3, ("pypandoc_binary", "lxml")),
@@ -102,7 +104,13 @@ _MAGIC = (
     (b"{\\rtf", "rtf"),
 )
 _OPEN_XML = (("word/", "docx"), ("ppt/", "pptx"), ("xl/", "xlsx"))
-_MIMETYPES = {"application/vnd.oasis.opendocument.text": "odt", "application/epub+zip": "epub"}
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_MIMETYPES = {
+    f"{_OPEN_DOCUMENT}text": "odt",
+    f"{_OPEN_DOCUMENT}spreadsheet": "ods",
+    f"{_OPEN_DOCUMENT}presentation": "odp",
+    "application/epub+zip": "epub",
+}
 _OLE_STREAMS = (
     ("EncryptedPackage", "encrypted"),
     ("WordDocument", "doc"),
@@ -166,7 +174,7 @@ def _zip_format(data: bytes) -> str:
             names = archive.namelist()
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
                 kind = archive.read("mimetype").decode("ascii", "replace").strip()
-                return _MIMETYPES.get(kind, "opendocument" if kind.startswith("application/vnd.oasis.") else "zip")
+                return _MIMETYPES.get(kind, "opendocument" if kind.startswith(_OPEN_DOCUMENT) else "zip")
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return "zip"
     if "[Content_Types].xml" in names:

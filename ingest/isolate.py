@@ -22,7 +22,7 @@ from typing import Any
 
 from indexes import errors
 from indexes.errors import ParseError, TimedOut, TooLarge
-from ingest.parse import MAX_BYTES, MAX_EXPANDED_BYTES, MAX_OCR_PAGES, OCR_SECONDS, parse
+from ingest.parse import MAX_BYTES, MAX_EXPANDED_BYTES, MAX_OCR_PAGES, OCR_SECONDS, parse, short_name
 from ingest.parsers import Attachment, Parsed
 from ingest.worker import frame
 
@@ -72,7 +72,7 @@ def parse_isolated(
         "max_ocr_pages": max_ocr_pages,
         "ocr_seconds": min(OCR_SECONDS, timeout_s * 0.75),
     }
-    short = uri.rsplit("/", 1)[-1]
+    short = short_name(uri)
     deadline = time.monotonic() + timeout_s
     try:
         return _parsed(*_ask(request, data, deadline, max_memory_bytes, max_bytes * 4 + max_expanded_bytes))

@@ -26,7 +26,7 @@ MAX_BYTES = 100_000_000
 MAX_EXPANDED_BYTES = 1_000_000_000
 MAX_OCR_PAGES = 20
 OCR_SECONDS = 40.0
-_ZIPPED = frozenset(["docx", "pptx", "xlsx", "odt", "epub"])
+_ZIPPED = frozenset(["docx", "pptx", "xlsx", "odt", "ods", "odp", "epub"])
 _OLE = frozenset(["doc", "xls", "ppt", "msg"])
 _FOREIGN = (  # what is plainly no document, with the name people know it by
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
@@ -84,7 +84,7 @@ def parse(
         TooLarge: it passes a limit.
     """
     limits = Limits(max_bytes, max_expanded_bytes, max_ocr_pages, ocr_seconds)
-    short = uri.rsplit("/", 1)[-1]
+    short = short_name(uri)
     if len(data) > max_bytes:
         raise TooLarge(f"{short}: {len(data):,} bytes, more than the limit of {max_bytes:,}")
     if not data.strip():
@@ -140,15 +140,16 @@ def _finished(parsed: Parsed, name: str, short: str, limits: Limits) -> Parsed:
         raise EmptyDocument(f"{short}: the document has no text")
     title = " ".join(normalise(parsed.title[:1000]).split())[:300]
     title = title or ("" if name == "row" else readable_name(short))
-    metadata = {key: _bounded(value) for key, value in parsed.metadata.items()}
-    return replace(parsed, title=title, text=text.strip("\n"), metadata=metadata, format=name)
+    return replace(parsed, title=title, text=text, metadata=_clean(parsed.metadata), format=name)
 
 
-def _bounded(value: Any) -> Any:
-    """Metadata are for filters and for people: a header line of a megabyte is in the text, and cut here."""
+def _clean(value: Any) -> Any:
+    """Metadata are for filters and for people: nothing invisible, and of a header line of a megabyte its beginning."""
     if isinstance(value, str):
-        return value[:4000]
-    return [_bounded(entry) for entry in value[:1000]] if isinstance(value, list) else value
+        return normalise(value[:4000])
+    if isinstance(value, dict):
+        return {normalise(str(key)[:200]): _clean(entry) for key, entry in value.items()}
+    return [_clean(entry) for entry in value[:1000]] if isinstance(value, list) else value
 
 
 def _actual_format(data: bytes, promised: str, suffix: str) -> str:
@@ -159,7 +160,7 @@ def _actual_format(data: bytes, promised: str, suffix: str) -> str:
     if found == "encrypted":
         raise EncryptedDocument("the document is encrypted")
     if found == "opendocument":
-        raise ParseError("of the OpenDocument formats only texts (.odt) are read; save it as .xlsx, .pptx or .pdf")
+        raise ParseError("of the OpenDocument formats only .odt, .ods and .odp are read; save it as .pdf")
     if found == "ole":
         if promised in _OLE:
             return promised
@@ -213,6 +214,11 @@ def _check_archive(archive: zipfile.ZipFile, limit: int) -> None:
     declared = sum(entry.file_size for entry in entries)
     if declared > limit:
         raise TooLarge(f"it unpacks to {declared:,} bytes, more than the limit of {limit:,}")
+
+
+def short_name(uri: str) -> str:
+    """The file's name, on one line: names are the attacker's choice too."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", uri.rsplit("/", 1)[-1])[:300]
 
 
 def _said(error: Exception) -> str:

@@ -123,7 +123,7 @@ def test_a_document_under_another_offices_name_is_read() -> None:
     [
         ("x.txt", b"\x7fELF\2\1\1\0\0", "a program"),
         ("x", b"\x1f\x8b\x08\0\0", "a gzip archive"),
-        ("x.ods", zipped({"mimetype": b"application/vnd.oasis.opendocument.spreadsheet"}), "OpenDocument"),
+        ("x.odg", zipped({"mimetype": b"application/vnd.oasis.opendocument.graphics"}), "OpenDocument"),
         ("x.pdf", b"Not found", "begins with %PDF-"),
     ],
 )
