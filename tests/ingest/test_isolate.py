@@ -83,13 +83,13 @@ def test_a_worker_that_takes_no_data_is_stopped_in_time(fresh_workers: None) -> 
 
 
 def test_a_crashed_worker_is_a_parse_error_and_the_next_document_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    original: Callable[..., Any] = isolate._Worker.ask
+    original: Callable[..., Any] = isolate.Worker.ask
 
-    def crash(self: isolate._Worker, *arguments: Any) -> Any:
+    def crash(self: isolate.Worker, *arguments: Any) -> Any:
         os.kill(self.process.pid, signal.SIGSEGV)
         return original(self, *arguments)
 
-    monkeypatch.setattr(isolate._Worker, "ask", crash)
+    monkeypatch.setattr(isolate.Worker, "ask", crash)
     with pytest.raises(ParseError, match=r"x\.html: the parser crashed"):
         parse_isolated(b"<p>x" * 100_000, uri="x.html", timeout_s=60)
     monkeypatch.undo()
@@ -116,7 +116,7 @@ def test_memory_is_counted_with_all_that_a_worker_starts() -> None:
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.readline() == b"ready\n"
-        assert isolate._resident(process.pid) > 100_000_000
+        assert isolate.resident(process.pid) > 100_000_000
         process.stdin.close()
 
 
@@ -146,7 +146,7 @@ def test_every_thread_has_a_worker_of_its_own(fresh_workers: None) -> None:
 
 
 def test_rows_need_no_worker_and_all_else_has_one(fresh_workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolate, "_Worker", None)
+    monkeypatch.setattr(isolate, "Worker", None)
     assert parse_isolated(b"text", uri="x", format="row", timeout_s=1).text == "text"
     with pytest.raises(ParseError):
         parse_isolated(b"text", uri="x.md", timeout_s=1)
