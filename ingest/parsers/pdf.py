@@ -146,9 +146,7 @@ def _embedded(document: Any) -> tuple[Attachment, ...]:
 def _lines(textpage: Any) -> list[Line]:
     from pypdfium2 import raw
 
-    text = textpage.get_text_range()
-    # Where every character of the text has its place on the page, a line's first one tells its size and height.
-    located = textpage.count_chars() == len(text)
+    text, located = _text(textpage)
     lines: list[Line] = []
     position = 0
     for raw_line in text.splitlines(keepends=True):
@@ -164,6 +162,20 @@ def _lines(textpage: Any) -> list[Line]:
             lines.append(Line(stripped, size, top, cells))
         position += len(raw_line)
     return lines
+
+
+def _text(textpage: Any) -> tuple[str, bool]:
+    """The page's text, and whether each of its characters has the place of the same number on the page."""
+    from pypdfium2 import raw
+
+    text, count = textpage.get_text_range(), textpage.count_chars()
+    if count == len(text):
+        return text, True
+    # What is left out are control characters of broken fonts; read one by one they keep the others in their places.
+    codes = [raw.FPDFText_GetUnicode(textpage, index) for index in range(count)]
+    if any(0xD800 <= code <= 0xDFFF or code > 0x10FFFF for code in codes):
+        return text, False
+    return "".join(map(chr, codes)), True
 
 
 def _cells(textpage: Any, line: str, index: int, size: float) -> Iterator[str]:
@@ -192,7 +204,7 @@ def _mend_words(pages: list[list[Line]]) -> list[list[Line]]:
     and not the two as one.
     """
     lines = [line for page in pages for line in page]
-    if not any(_PARTED.search(line.text) for line in lines):
+    if not any(_MARK.search(line.text) for line in lines):
         return pages
     words = {word for line in lines for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", line.text.lower())}
 
@@ -210,9 +222,11 @@ def _mend_words(pages: list[list[Line]]) -> list[list[Line]]:
     def mend(text: str) -> str:
         return _MARK.sub("-", _PARTED.sub(whole, text)) if _MARK.search(text) else text
 
-    return [
-        [replace(line, text=mend(line.text), cells=tuple(map(mend, line.cells))) for line in page] for page in pages
-    ]
+    def mended(line: Line) -> Line:
+        rows = 1 + len(_MARK.findall(line.text))
+        return replace(line, text=mend(line.text), cells=tuple(map(mend, line.cells)), rows=rows)
+
+    return [[mended(line) for line in page] for page in pages]
 
 
 def _scale(textpage: Any, index: int) -> float:
