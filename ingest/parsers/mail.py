@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from email.errors import MessageError
 from email.message import EmailMessage, Message
 from email.parser import BytesParser
@@ -60,7 +61,9 @@ def parse_eml(data: bytes) -> Parsed:
 def _refuse_sealed(message: EmailMessage) -> None:
     if message.get_param("smime-type") == "signed-data":
         raise ParseError("the message is wrapped in its signature (S/MIME signed-data); save it as clear text")
-    raise EncryptedDocument(f"the message {blocks.inline(_header(message, 'Subject'))[:200]!r} is encrypted")
+    raise EncryptedDocument(
+        f"the message {blocks.inline(_header(message, 'Subject'))[:200]!r} is encrypted".replace(" ''", "")
+    )
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -77,11 +80,7 @@ def _header(message: EmailMessage, name: str) -> str:
 def _sorted_parts(message: EmailMessage) -> tuple[list[str], list[tuple[str, Message]]]:
     """Part the message's leaves: its texts, and the named rest. What lies inside another message stays there."""
     body = next(
-        (
-            found
-            for kind in ("plain", "html")
-            if (found := message.get_body((kind,))) is not None and _text(found).strip()
-        ),
+        (found for kind in ("plain", "html") if (found := message.get_body((kind,))) is not None and _has_text(found)),
         None,
     )
     texts: list[str] = []
@@ -96,7 +95,10 @@ def _sorted_parts(message: EmailMessage) -> tuple[list[str], list[tuple[str, Mes
             alternative = alternative or part.get_content_type() == "multipart/alternative"
             waiting += [(entry, alternative) for entry in reversed(inner) if isinstance(entry, Message)]
         elif part is body or (_is_text(part) and not alternative):
-            texts.append(_text(part))
+            try:
+                texts.append(_text(part))
+            except ParseError:  # called text, and none
+                files.append((_name(part), part))
         elif part is not message and not _is_text(part):
             files.append((_name(part), part))
         if len(files) > MAX_MEMBERS:
@@ -108,6 +110,12 @@ def _is_text(part: Message) -> bool:
     """A part without a name beside the body is more of the message's text."""
     kind = part.get_content_type() in {"text/plain", "text/html"}
     return kind and not part.get_filename() and part.get_content_disposition() != "attachment"
+
+
+def _has_text(part: Message) -> bool:
+    with suppress(ParseError):
+        return bool(_text(part).strip())
+    return False
 
 
 def _text(part: Message) -> str:

@@ -21,7 +21,7 @@ def parse_msg(data: bytes) -> Parsed:
     message = Message.load(io.BytesIO(data))
     headers = {name.lower(): value for name, value in message.message_headers.items()}
     if headers.get("content-type", "").lower().startswith(_SEALED):
-        raise EncryptedDocument(f"the message {str(message.subject or '')[:200]!r} is encrypted")
+        raise EncryptedDocument(f"the message {str(message.subject or '')[:200]!r} is encrypted".replace(" ''", ""))
     attachments: list[Attachment] = []
     skipped: list[str] = []
     names: list[str] = []

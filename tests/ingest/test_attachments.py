@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import stat
 import zipfile
@@ -92,6 +93,19 @@ def test_an_image_in_the_text_is_an_attachment_only_where_it_could_be_read(
     parsed = parsed_mail(written)
     assert [entry.name for entry in parsed.attachments] == (["logo.png"] if readable else [])
     assert readable or parsed.metadata["skipped"] == ["logo.png: an image in the text"]
+
+
+def test_a_part_that_is_called_text_and_is_none_does_not_cost_the_message() -> None:
+    written = message()
+    written.make_mixed()
+    part = EmailMessage()
+    part["Content-Type"] = "text/plain"
+    part["Content-Transfer-Encoding"] = "base64"
+    part.set_payload(base64.b64encode(bytes(range(256)) * 20).decode())
+    written.attach(part)
+    parsed = parsed_mail(written)
+    assert parsed.text.endswith("See the file.")
+    assert [entry.data for entry in parsed.attachments] == [bytes(range(256)) * 20]
 
 
 def test_an_encrypted_message_is_named() -> None:
