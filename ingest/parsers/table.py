@@ -52,7 +52,7 @@ def parse_xlsx(data: bytes) -> Parsed:
     parts: list[str] = []
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # what the file declares is often wrong
-        rows = ([_cell(cell.value, cell.number_format) for cell in row] for row in sheet.iter_rows())
+        rows = (list(map(_shown, row)) for row in sheet.iter_rows())
         if formulas is not None:
             written = formulas[sheet.title]
             written.reset_dimensions()
@@ -70,6 +70,11 @@ def _has_uncached_formulas(data: bytes) -> bool:
         b"</f><v></v>" in sheet or b"</f><v/>" in sheet or b"</f><v />" in sheet or b"</f></c>" in sheet
         for sheet in sheets
     )
+
+
+def _shown(cell: Any) -> str:
+    value = cell.value
+    return "" if value is None else _cell(value, cell.number_format)
 
 
 def _with_formulas(values: list[str], cells: tuple[Any, ...]) -> list[str]:
