@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 _NEWLINES = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _BLANKS = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
@@ -19,13 +20,31 @@ _INVISIBLE = re.compile(
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"  # musical controls, tags, more selectors
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LIGATURE = re.compile("[\ufb00-\ufb06]")  # how typesetting draws some pairs; nobody searches for them
+_LIGATURES = str.maketrans(dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True)))
 _MANY_NEWLINES = re.compile("\n{3,}")
+
+
+def _few_marks(text: str) -> str:
+    """Keep 30 combining marks in a row, as Unicode's stream-safe form does (UAX 15): ordering more takes quadratic time."""
+    suspected, many = _many_marks()
+    return many.sub(r"\1", text) if suspected.search(text) else text
+
+
+@cache
+def _many_marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A quick pattern that finds every long run of marks and some others, and a slow one that finds no others."""
+    marks = [chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code))]
+    basic, every = "".join(mark for mark in marks if mark < "\U00010000"), "".join(marks)
+    quick = re.compile(f"(?:[{basic}]|[\U00010000-\U0001efff]){{31}}")
+    return quick, re.compile(f"([{every}]{{30}})[{every}]+")
 
 
 def normalise(text: str) -> str:
     """Return `text` in NFC with `\\n` newlines, without control, zero-width and bidi characters or trailing blanks.
 
-    At most one empty line stays between two lines, none at either end. Every kind of blank but the tab becomes a space;
+    At most one empty line stays between two lines, none at either end, and at most 30 accents on a letter. Every kind of
+    blank but the tab becomes a space; ligatures become letters;
     a lone surrogate becomes U+FFFD. Idempotent.
 
     Cost: linear.
@@ -35,6 +54,8 @@ def normalise(text: str) -> str:
     text = _INVISIBLE.sub("", text)
     text = _SURROGATES.sub("\ufffd", text)
     # After the deletions, for they may bring a letter and its accent together.
-    text = unicodedata.normalize("NFC", text)
+    if not text.isascii():
+        text = text.translate(_LIGATURES) if _LIGATURE.search(text) else text
+        text = _few_marks(unicodedata.normalize("NFC", _few_marks(text)))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _MANY_NEWLINES.sub("\n\n", text).strip("\n")

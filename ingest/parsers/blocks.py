@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 _BLANKS = re.compile(r"\s+")
@@ -33,16 +34,25 @@ def item(text: str, *, depth: int = 0, number: int | None = None) -> str:
 
 
 def table(rows: Iterable[Sequence[str]]) -> str:
-    """Return a pipe table with the first row as its header; rows and columns without any text are left out."""
+    """Return a pipe table with the first row as its header; rows and columns without any text are left out.
+
+    Where rows are of so different a length that the empty cells at their ends would outgrow the text, those are left
+    out as well; Markdown allows it.
+    """
     cells = [[inline(cell).replace("|", "\\|") for cell in row] for row in rows]
     cells = [row for row in cells if any(row)]
-    width = max(map(len, cells), default=0)
-    cells = [row + [""] * (width - len(row)) for row in cells]
-    used = [column for column in range(width) if any(row[column] for row in cells)]
+    used = sorted({column for row in cells for column, cell in enumerate(row) if cell})
     if not used:
         return ""
-    lines = [f"| {' | '.join(row[column] for column in used)} |" for row in cells]
+    padded = len(used) * len(cells) <= 1_000_000 + 4 * sum(map(len, cells))
+    lines = [_row(row, used, padded=padded) for row in cells]
     return "\n".join([lines[0], "|" + " --- |" * len(used), *lines[1:]])
+
+
+def _row(row: Sequence[str], used: Sequence[int], *, padded: bool) -> str:
+    width = len(row)
+    shown = used if padded else used[: bisect_left(used, width)]
+    return f"| {' | '.join(row[column] if column < width else '' for column in shown)} |"
 
 
 def code(text: str) -> str:

@@ -22,7 +22,7 @@ _INVISIBLE_STYLE = re.compile(
     r"|opacity\s*:\s*0(\.0+)?\s*(;|!|$)|font-size\s*:\s*0(\.0+)?\s*(px|pt|r?em|%|;|!|$)",
     re.IGNORECASE,
 )
-_CSS_HIDDEN = re.compile(r"([^{}]{1,500})\{[^{}]{0,2000}?(?:display\s*:\s*none|visibility\s*:\s*hidden)[^{}]{0,2000}\}")
+_CSS_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden")
 _DROPPED = frozenset(
     [
         "script",
@@ -106,8 +106,10 @@ def parse_html(data: bytes) -> Parsed:
 def html_to_markdown(text: str) -> Parsed:
     """Return the displayed text of a page or a fragment as Markdown.
 
+    Elements nested some hundreds deep give their text without structure.
+
     Raises:
-        ParseError: elements are nested so deeply that it is no document.
+        ParseError: they are nested so deeply (2,048) that lxml reads no further.
     """
     from lxml import html
 
@@ -117,11 +119,13 @@ def html_to_markdown(text: str) -> Parsed:
         return Parsed("", "")
     parser = html.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True)
     root = html.document_fromstring(text, parser=parser, ensure_head_body=True)
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        raise ParseError("the elements are nested too deeply")
+    page = _Page(root)
     try:
-        page = _Page(root)
         body = blocks.join(page.blocks(root))
-    except RecursionError as error:
-        raise ParseError("the elements are nested too deeply") from error
+    except RecursionError:
+        body = page.flat(root)
     title = blocks.inline(root.findtext(".//title") or "") or page.first_heading
     language = root.get("lang")
     return Parsed(title, body, {"language": language} if language else {})
@@ -130,12 +134,7 @@ def html_to_markdown(text: str) -> Parsed:
 class _Page:
     def __init__(self, root: Any) -> None:
         css = " ".join(style.text or "" for style in root.iter("style"))
-        selectors = {
-            name.strip()
-            for group in _CSS_HIDDEN.findall(re.sub(r"(?s)/\*.*?\*/", "", css))
-            for name in group.split(",")
-        }
-        self.hidden_selectors = {name for name in selectors if re.fullmatch(r"[.#][\w-]+", name)}
+        self.hidden_selectors = _hidden_selectors(css)
         self.first_heading = ""
 
     def blocks(self, element: Any) -> Iterator[str]:
@@ -179,13 +178,16 @@ class _Page:
         for child in element:
             if not isinstance(child.tag, str) or self.hidden(child):
                 continue
+            if child.tag in {"ul", "ol"}:  # a list straight inside a list, as old editors write it
+                yield from ("  " + part.replace("\n", "\n  ") for part in self.items(child))
+                continue
             parts = [part for part in self.blocks(child) if part]
             if parts and child.tag == "li":
                 text = "\n".join(parts) if len(parts) < 9 else blocks.join(parts)
                 yield blocks.item(text, number=number if element.tag == "ol" else None)
                 number += 1
-            else:  # a list straight inside a list, as old editors write it
-                yield from ("  " + part.replace("\n", "\n  ") if child.tag in {"ul", "ol"} else part for part in parts)
+            else:
+                yield from parts
 
     def definitions(self, element: Any) -> Iterator[str]:
         term = ""
@@ -236,6 +238,20 @@ class _Page:
                 line.append(_take(below, len(line)))
             yield line
 
+    def flat(self, root: Any) -> str:
+        """The displayed text alone, by a walk that no depth can exhaust."""
+        texts: list[str] = []
+        waiting: list[Any] = [root]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, str):
+                texts.append(node)
+            elif isinstance(node.tag, str) and not self.hidden(node):
+                texts.append(node.text or "")
+                for child in reversed(node):
+                    waiting += [child.tail or "", child]
+        return blocks.paragraph("\n".join(text for text in map(blocks.inline, texts) if text))
+
     def inline(self, element: Any) -> str:
         if element.tag == "img":
             return f" {element.get('alt') or ''} "
@@ -271,6 +287,14 @@ class _Page:
             return True
         own = [f"#{element.get('id', '')}", *(f".{name}" for name in element.get("class", "").split())]
         return not self.hidden_selectors.isdisjoint(own)
+
+
+def _hidden_selectors(css: str) -> frozenset[str]:
+    """The plain `.class` and `#id` selectors whose elements are not displayed."""
+    rules = (rule.rpartition("{") for rule in re.sub(r"(?s)/\*.*?(?:\*/|\Z)", "", css).split("}"))
+    hiding = (selectors for selectors, _, style in rules if _CSS_HIDDEN.search(style))
+    names = (name.strip() for selectors in hiding for name in selectors.rpartition("{")[2].split(","))
+    return frozenset(name for name in names if re.fullmatch(r"[.#][\w-]+", name))
 
 
 def _collapse(parts: list[str]) -> str:

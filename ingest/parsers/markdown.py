@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,9 @@ _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]{1,2000})>")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _SCRIPT = re.compile(r"(?is)<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)")
 _INLINE_CODE = re.compile(r"(`{1,2})(?!`)([^`\n]{1,1000})\1(?!`)")
-_FIRST_HEADING = re.compile(r"(?m)^#[ \t]+(\S.*?)[ \t#]*$")
+_FIRST_HEADING = re.compile(r"(?m)^#[ \t]+([^\s#].*)$")
+_MAX_FRONT_MATTER = 50_000
+_MAX_VALUES = 5_000
 
 
 def parse_markdown(data: bytes) -> Parsed:
@@ -32,28 +35,39 @@ def parse_markdown(data: bytes) -> Parsed:
     text = outside_code(text, _plain_links)
     own = metadata.pop("title", None)
     found = _FIRST_HEADING.search(outside_code(text, lambda part: part, code=lambda part: ""))
-    title = own.strip() if isinstance(own, str) else found.group(1) if found else ""
+    title = own.strip() if isinstance(own, str) else found.group(1).rstrip(" \t#") if found else ""
     return Parsed(title, text, metadata)
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:
     match = _FRONT_MATTER.match(text)
-    if match is None:
+    if match is None or match.end() > _MAX_FRONT_MATTER:
         return {}, text
     import yaml
 
     try:
         values = yaml.safe_load(match.group(1) or "")
+        if not isinstance(values, dict) or _count(values) > _MAX_VALUES:
+            return {}, text
+        return {str(key): plain_value(value) for key, value in values.items()}, text[match.end() :]
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}, text
-    if not isinstance(values, dict):
-        return {}, text
-    return {str(key): plain_value(value) for key, value in values.items()}, text[match.end() :]
+
+
+def _count(value: Any, most: int = _MAX_VALUES) -> int:
+    """How many values there are, counted to `most`: a few lines of references can stand for billions."""
+    counted, waiting = 0, [value]
+    while waiting and counted <= most:
+        entry = waiting.pop()
+        counted += 1
+        if isinstance(entry, dict | list | tuple | set):
+            waiting.extend(entry.values() if isinstance(entry, dict) else entry)
+    return counted
 
 
 def plain_value(value: Any) -> Any:
     """Return `value` as JSON can hold it; dates and whatever else is strange become text."""
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, list | tuple | set):
         return [plain_value(entry) for entry in value]

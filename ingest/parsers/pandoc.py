@@ -6,12 +6,15 @@ unstructured's own use of pandoc allows.
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 from indexes.errors import DependencyMissing, ParseError
 from ingest.parsers import Parsed
 from ingest.parsers.html import html_to_markdown
 from ingest.parsers.plain import decode
+
+_ROW_WITHOUT_DEFINITION = re.compile(rb"\\row(?![a-z])(?=\s*(?:\\pard\s*)?\\intbl\b)")
 
 
 def _convert(data: bytes, reader: str) -> Parsed:
@@ -34,9 +37,16 @@ def _convert(data: bytes, reader: str) -> Parsed:
     if done.returncode:
         message = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise ParseError(f"pandoc cannot read it: {message[0] if message else f'exit status {done.returncode}'}")
-    parsed = html_to_markdown(done.stdout.decode("utf-8", "replace"))
+    parsed = html_to_markdown(_below_title(done.stdout.decode("utf-8", "replace")))
     # Without a title of its own, pandoc calls the page "-".
     return Parsed("" if parsed.title == "-" else parsed.title, parsed.text, parsed.metadata)
+
+
+def _below_title(page: str) -> str:
+    """Where pandoc shows the document's title as a heading of its own, the sections stand one level below it."""
+    if '<h1 class="title">' not in page[:20_000]:
+        return page
+    return re.sub(r"<(/?)h([1-5])\b(?! class=\"title\")", lambda tag: f"<{tag[1]}h{int(tag[2]) + 1}", page)
 
 
 def parse_odt(data: bytes) -> Parsed:
@@ -50,8 +60,11 @@ def parse_epub(data: bytes) -> Parsed:
 
 
 def parse_rtf(data: bytes) -> Parsed:
-    """Rich Text Format."""
-    return _convert(data, "rtf")
+    """Rich Text Format.
+
+    A row without a definition of its own takes over the one before; pandoc would read it as part of the same row.
+    """
+    return _convert(_ROW_WITHOUT_DEFINITION.sub(rb"\\row\\trowd ", data), "rtf")
 
 
 def parse_rst(data: bytes) -> Parsed:

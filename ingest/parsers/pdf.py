@@ -1,38 +1,44 @@
-"""PDF through pypdfium2: lines become paragraphs and headings by their distance and font size."""
+"""PDF through pypdfium2: the text layer, or what OCR sees where there is none."""
 
 from __future__ import annotations
 
 import re
-import statistics
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby, pairwise
+from dataclasses import replace
 from typing import Any
 
-from indexes.errors import EmptyDocument, EncryptedDocument, ParseError
-from ingest.parsers import Parsed, blocks
+from indexes.errors import EmptyDocument, EncryptedDocument, ParseError, TooLarge
+from ingest.formats import format_of
+from ingest.parsers import Attachment, Parsed, blocks
+from ingest.parsers.archive import MAX_MEMBERS, safe_name, unique
+from ingest.parsers.layout import BULLET, Line, body_size, drop_running_lines, page_blocks
+from ingest.parsers.ocr import INSTALL, LONGEST_SIDE, Budget, is_available, ranges, read_lines
 
-_BULLET = re.compile(r"^[•◦▪‣●○■\uf0b7\u2043*–-]\s+")
 _PLACEHOLDER_TITLES = re.compile(
     r"(?i)^(untitled|microsoft word|powerpoint|document\d*|slide \d|.*\.(docx?|pptx?|xlsx?|indd|dvi|tex|qxd))"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    text: str
-    size: float  # font size in points; 0 where it is not known
-    top: float  # of the first character, in points from the page's lower edge
-    cells: tuple[str, ...] = ()  # the text where it is parted by wide gaps, as in a row of a table
+_MARK = re.compile("[\ufffe\x02]")
+_PARTED = re.compile(r"([^\W\d_]{1,50})[\ufffe\x02]([^\W\d_]{1,50})")
+_THIN = 20
+"""Characters below which a page's text layer counts as none."""
+_FEW = 300
+"""Characters up to which a text layer may be a caption over a scanned page."""
+_OUTLINES = 100
+"""Drawn shapes from which a page without text may show letters as outlines."""
+MAX_ATTACHMENTS_BYTES = 500_000_000
 
 
-def parse_pdf(data: bytes) -> Parsed:
-    """The text layer, page by page.
+def parse_pdf(data: bytes, *, max_ocr_pages: int, ocr_seconds: float) -> Parsed:
+    """The text layer, page by page; pages without one, or with little text on a large image, are read by OCR.
+
+    Metadata: `pages`; `ocr` and `ocr_pages` where OCR was used; `pages_not_read` and `unreadable_pages` name what is
+    missing. Embedded files are attachments.
 
     Raises:
         EncryptedDocument: it needs a password.
-        EmptyDocument: no page has text; most likely a scan.
+        EmptyDocument: no page has text, and OCR sees none or is not installed.
     """
     import pypdfium2
 
@@ -43,53 +49,105 @@ def parse_pdf(data: bytes) -> Parsed:
             raise EncryptedDocument("the PDF needs a password") from error
         raise ParseError(f"the PDF cannot be opened: {error}") from error
     try:
-        pages, failed = _pages(document)
-        if not any(pages):
-            if failed:
+        budget = Budget(max_ocr_pages if is_available() else 0, ocr_seconds)
+        pages, failed = _pages(document, budget)
+        attachments = _embedded(document)
+        if not any(pages) and not attachments:
+            if failed and not budget.unread:
                 raise ParseError("no page of the PDF can be read")
-            raise EmptyDocument("the PDF has no text; it looks scanned, and reading scans (OCR) is an extra")
+            raise EmptyDocument(f"the PDF has no text; it looks scanned{'' if is_available() else f', and {INSTALL}'}")
         own = (document.get_metadata_dict().get("Title") or "").strip()
     finally:
         document.close()
-    _drop_running_lines(pages)
-    sizes = Counter[float]()
-    for line in (line for page in pages for line in page):
-        sizes[line.size] += len(line.text)
-    body = sizes.most_common(1)[0][0] if sizes else 0.0
-    text = blocks.join(block for page in pages for block in _blocks(page, body))
+    pages = _mend_words(pages)
+    drop_running_lines(pages)
+    body = body_size([page for number, page in enumerate(pages, start=1) if number not in set(budget.read)])
+    text = blocks.join(
+        block
+        for number, page in enumerate(pages, start=1)
+        for block in page_blocks(page, None if number in budget.read else body)
+    )
     first = re.search(r"(?m)^#+ (.+)$", text)
     title = own if own and not _PLACEHOLDER_TITLES.match(own) else first.group(1) if first else ""
-    metadata: dict[str, Any] = {"pages": len(pages)}
+    metadata: dict[str, Any] = {"pages": len(pages), **budget.metadata()}
     if failed:
-        metadata["unreadable_pages"] = failed
-    return Parsed(title, text, metadata)
+        metadata["unreadable_pages"] = ranges(failed)
+    return Parsed(title, text, metadata, attachments)
 
 
-def _pages(document: Any) -> tuple[list[list[_Line]], list[int]]:
+def _pages(document: Any, budget: Budget) -> tuple[list[list[Line]], list[int]]:
     import pypdfium2
 
-    pages: list[list[_Line]] = []
+    pages: list[list[Line]] = []
     failed: list[int] = []
-    for number in range(len(document)):
+    for number in range(1, len(document) + 1):
         try:
-            page = document[number]
+            page = document[number - 1]
             textpage = page.get_textpage()
-            pages.append(_lines(textpage))
+            lines = _lines(textpage)
+            if _looks_scanned(page, lines) and budget.take(number):
+                with budget.page():
+                    seen = read_lines(_picture(page))
+                lines = max(lines, seen, key=lambda found: sum(len(line.text) for line in found))
+            pages.append(lines)
             textpage.close()
             page.close()
         except pypdfium2.PdfiumError:
             pages.append([])
-            failed.append(number + 1)
+            failed.append(number)
     return pages, failed
 
 
-def _lines(textpage: Any) -> list[_Line]:
+def _looks_scanned(page: Any, lines: list[Line]) -> bool:
+    """Little or no text where there is much to see: an image on most of the page, or letters drawn as outlines."""
     from pypdfium2 import raw
 
-    text = textpage.get_text_range()
-    # Where every character of the text has its place on the page, a line's first one tells its size and height.
-    located = textpage.count_chars() == len(text)
-    lines: list[_Line] = []
+    characters = sum(len(line.text) for line in lines)
+    if characters >= _FEW:
+        return False
+    width, height = page.get_size()
+    covered, outlines = 0.0, 0
+    for shape in page.get_objects(max_depth=3):
+        if shape.type == raw.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = shape.get_bounds()
+            covered += max(0.0, right - left) * max(0.0, top - bottom)
+        outlines += shape.type == raw.FPDF_PAGEOBJ_PATH
+        if outlines > _OUTLINES:
+            break
+    share = covered / max(width * height, 1.0)
+    return share > 0.5 or (characters < _THIN and (share > 0.05 or outlines > _OUTLINES))
+
+
+def _picture(page: Any) -> Any:
+    scale = min(200 / 72, LONGEST_SIDE / max(*page.get_size(), 1.0))
+    return page.render(scale=scale).to_pil().convert("RGB")
+
+
+def _embedded(document: Any) -> tuple[Attachment, ...]:
+    """The files inside, where their sum stays within MAX_ATTACHMENTS_BYTES."""
+    import pypdfium2
+
+    found: list[Attachment] = []
+    size = 0
+    for index in range(document.count_attachments()):
+        try:
+            entry = document.get_attachment(index)
+            name, data = safe_name(entry.get_name()), bytes(entry.get_data())
+        except pypdfium2.PdfiumError:
+            continue
+        size += len(data)
+        if size > MAX_ATTACHMENTS_BYTES or index >= MAX_MEMBERS:
+            raise TooLarge(f"its embedded files pass the limit of {MAX_MEMBERS:,} or {MAX_ATTACHMENTS_BYTES:,} bytes")
+        if data:
+            found.append(Attachment(name, data, format_of(name)))
+    return unique(found)
+
+
+def _lines(textpage: Any) -> list[Line]:
+    from pypdfium2 import raw
+
+    text, located = _text(textpage)
+    lines: list[Line] = []
     position = 0
     for raw_line in text.splitlines(keepends=True):
         stripped = raw_line.strip()
@@ -100,22 +158,75 @@ def _lines(textpage: Any) -> list[_Line]:
                 index = position + len(raw_line) - len(raw_line.lstrip())
                 size = round(raw.FPDFText_GetFontSize(textpage.raw, index) * _scale(textpage, index), 1)
                 top = textpage.get_charbox(index, loose=True)[3]
-                cells = () if _BULLET.match(stripped) else tuple(_cells(textpage, stripped, index, size))
-            lines.append(_Line(stripped.replace("\ufffe", "-").replace("\x02", "-"), size, top, cells))
+                cells = () if BULLET.match(stripped) else tuple(_cells(textpage, stripped, index, size))
+            lines.append(Line(stripped, size, top, cells))
         position += len(raw_line)
     return lines
 
 
+def _text(textpage: Any) -> tuple[str, bool]:
+    """The page's text, and whether each of its characters has the place of the same number on the page."""
+    from pypdfium2 import raw
+
+    text, count = textpage.get_text_range(), textpage.count_chars()
+    if count == len(text):
+        return text, True
+    # What is left out are control characters of broken fonts; read one by one they keep the others in their places.
+    codes = [raw.FPDFText_GetUnicode(textpage, index) for index in range(count)]
+    if any(0xD800 <= code <= 0xDFFF or code > 0x10FFFF for code in codes):
+        return text, False
+    return "".join(map(chr, codes)), True
+
+
 def _cells(textpage: Any, line: str, index: int, size: float) -> Iterator[str]:
     """Cut a line where a blank is wider than a word space can be, even in justified text."""
+    from ctypes import byref, c_double
+
+    from pypdfium2 import raw
+
+    left, right, before, unused = c_double(), c_double(), c_double(), c_double()
     start = 0
-    for blank in re.finditer(r" +", line):
-        left = textpage.get_charbox(index + blank.start() - 1)[2]
-        right = textpage.get_charbox(index + blank.end())[0]
-        if right - left > max(1.0 * size, 4.0):
+    for blank in re.finditer(r" +", line):  # the plain call: this is half of the time that a PDF takes
+        raw.FPDFText_GetCharBox(
+            textpage, index + blank.start() - 1, byref(unused), byref(before), byref(unused), byref(unused)
+        )
+        raw.FPDFText_GetCharBox(textpage, index + blank.end(), byref(left), byref(right), byref(unused), byref(unused))
+        if left.value - before.value > max(1.0 * size, 4.0):
             yield line[start : blank.start()]
             start = blank.end()
     yield line[start:]
+
+
+def _mend_words(pages: list[list[Line]]) -> list[list[Line]]:
+    """PDFium joins a word that was parted at a line's end, with a mark where the hyphen stood: was it part of the word?
+
+    It was where the document writes the word so elsewhere, or where both halves are words of their own that it uses,
+    and not the two as one.
+    """
+    lines = [line for page in pages for line in page]
+    if not any(_MARK.search(line.text) for line in lines):
+        return pages
+    words = {word for line in lines for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", line.text.lower())}
+
+    def whole(match: re.Match[str]) -> str:
+        first, second = match.group(1), match.group(2)
+        before, behind = first.lower(), second.lower()
+        compound = f"{before}-{behind}" in words or (
+            f"{before}{behind}" not in words
+            and before in words
+            and behind in words
+            and len(behind) > 3 < len(before) + 1
+        )
+        return f"{first}-{second}" if compound or not second.islower() else first + second
+
+    def mend(text: str) -> str:
+        return _MARK.sub("-", _PARTED.sub(whole, text)) if _MARK.search(text) else text
+
+    def mended(line: Line) -> Line:
+        rows = 1 + len(_MARK.findall(line.text))
+        return replace(line, text=mend(line.text), cells=tuple(map(mend, line.cells)), rows=rows)
+
+    return [[mended(line) for line in page] for page in pages]
 
 
 def _scale(textpage: Any, index: int) -> float:
@@ -126,97 +237,3 @@ def _scale(textpage: Any, index: int) -> float:
     if not raw.FPDFText_GetMatrix(textpage.raw, index, matrix):
         return 1.0
     return float((matrix.c**2 + matrix.d**2) ** 0.5) or 1.0
-
-
-def _drop_running_lines(pages: list[list[_Line]]) -> None:
-    """Keep page headers and footers once: the same first or last line on most of the pages."""
-    if len(pages) < 4:
-        return
-
-    def key(line: _Line) -> str:
-        return re.sub(r"\d+", "#", line.text)
-
-    edges = Counter(key(line) for page in pages for line in {*page[:1], *page[-1:]})
-    running = {text for text, count in edges.items() if count > len(pages) * 0.6}
-    seen: set[str] = set()
-    for page in pages:
-        for position in (0, -1):
-            if page and key(page[position]) in running:
-                known = key(page[position]) in seen
-                seen.add(key(page[position]))
-                if known:
-                    del page[position]
-
-
-def _blocks(lines: list[_Line], body: float) -> list[str]:
-    """Paragraphs, list items and headings of one page."""
-    longest = max((len(line.text) for line in lines), default=0)
-    gaps = [a.top - b.top for a, b in pairwise(lines) if a.top > b.top]
-    usual = statistics.median_low(gaps) if gaps else 0.0
-    found: list[str] = []
-    before: _Line | None = None
-    rows = _table_rows(lines)
-    for index, line in enumerate(lines):
-        if index in rows:
-            if index - 1 not in rows or len(lines[index - 1].cells) != len(line.cells):
-                end = next(
-                    i for i in range(index, len(lines) + 1) if i not in rows or len(lines[i].cells) != len(line.cells)
-                )
-                found.append(blocks.table([row.cells for row in lines[index:end]]))
-            before = None
-            continue
-        level = _level(line, body)
-        bullet = _BULLET.match(line.text)
-        if level:
-            if before and _level(before, body) == level and before.top - line.top < 2 * max(usual, line.size):
-                found[-1] += f" {line.text}"
-            else:
-                found.append(blocks.heading(line.text, level))
-        elif bullet:
-            found.append(blocks.item(line.text[bullet.end() :] or "-"))
-        elif before is None or _level(before, body) or _parted(before, line, usual):
-            found.append(blocks.paragraph(line.text))
-        else:
-            found[-1] = _joined(found[-1], before.text, line.text, longest)
-        before = line
-    return found
-
-
-def _table_rows(lines: list[_Line]) -> set[int]:
-    """Which lines are rows of a table: at least three in a row with the same number of short cells."""
-    rows: set[int] = set()
-    for count, run in groupby(range(len(lines)), key=lambda index: len(lines[index].cells)):
-        indexes = list(run)
-        cells = [cell for index in indexes for cell in lines[index].cells]
-        if (
-            count >= 2
-            and len(indexes) >= 3
-            and sum(map(len, cells)) < 40 * len(cells)
-            and not any(map(_is_contents, cells))
-        ):
-            rows.update(indexes)
-    return rows
-
-
-def _is_contents(cell: str) -> bool:
-    return re.search(r"\.{4,}", cell) is not None
-
-
-def _level(line: _Line, body: float) -> int:
-    """1 or 2 for a line in clearly larger type that could be a heading, else 0."""
-    if not body or line.size < body * 1.15 or len(line.text) > 150 or not re.search(r"[^\W\d_]", line.text):
-        return 0
-    return 1 if line.size >= body * 1.6 else 2
-
-
-def _parted(before: _Line, line: _Line, usual: float) -> bool:
-    gap = before.top - line.top
-    return bool(usual) and (gap > 1.4 * usual or gap < -usual or abs(before.size - line.size) > 1)
-
-
-def _joined(text: str, before: str, line: str, longest: int) -> str:
-    """Append a line to a paragraph; the end of a full line is no end, and a hyphen there may be none."""
-    if re.search(r"[^\W\d_]-$", text) and line[:1].islower():
-        return text[:-1] + line
-    full = len(before) > 0.7 * longest and not re.search(r"(\.\s?){4,}\d*$", before)  # nor is a line of contents
-    return f"{text}{' ' if full else chr(10)}{line}"

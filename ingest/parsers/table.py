@@ -12,19 +12,18 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 from indexes.errors import EncryptedDocument
 from ingest.parsers import Parsed, blocks
 from ingest.parsers.plain import decode
 
-_MAX_BLANK_ROWS = 10_000
-
 
 def parse_csv(data: bytes) -> Parsed:
     """A table with its first row as the header; the delimiter is the one that cuts the first lines alike."""
     text = decode(data).removeprefix("\ufeff")
-    csv.field_size_limit(max(csv.field_size_limit(), 10_000_000))
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     return Parsed("", blocks.table(list(reader)))
 
@@ -53,16 +52,12 @@ def parse_xlsx(data: bytes) -> Parsed:
     parts: list[str] = []
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # what the file declares is often wrong
-        rows = [[_cell(cell.value, cell.number_format) for cell in row] for row in _rows(sheet.iter_rows())]
+        rows = (list(map(_shown, row)) for row in sheet.iter_rows())
         if formulas is not None:
             written = formulas[sheet.title]
             written.reset_dimensions()
-            stated = [[str(cell.value or "") for cell in row] for row in _rows(written.iter_rows())]
-            rows = [
-                [value or (text if text.startswith("=") else "") for value, text in zip(row, texts, strict=False)]
-                for row, texts in zip(rows, stated, strict=False)
-            ]
-        parts += _sheet(sheet.title, rows)
+            rows = (_with_formulas(*pair) for pair in zip(rows, written.iter_rows(), strict=False))
+        parts += _sheet(sheet.title, _rows(rows))
     title = (book.properties.title or "").strip()
     return Parsed(title, blocks.join(parts), {"sheets": book.sheetnames})
 
@@ -77,14 +72,26 @@ def _has_uncached_formulas(data: bytes) -> bool:
     )
 
 
-def _rows(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Stop after very many blank rows: some sheets are formatted down to row 1,048,576."""
-    blank = 0
+def _shown(cell: Any) -> str:
+    value = cell.value
+    return "" if value is None else _cell(value, cell.number_format)
+
+
+def _with_formulas(values: list[str], cells: tuple[Any, ...]) -> list[str]:
+    stated = (str(cell.value or "") for cell in cells)
+    return [
+        value or (text if text.startswith("=") else "") for value, text in zip_longest(values, stated, fillvalue="")
+    ]
+
+
+def _rows(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """Keep one blank row of many: some sheets are formatted down to row 1,048,576."""
+    blank = False
     for row in rows:
-        blank = 0 if any(cell.value is not None for cell in row) else blank + 1
-        if blank > _MAX_BLANK_ROWS:
-            return
-        yield row
+        empty = not any(row)
+        if not (empty and blank):
+            yield row
+        blank = empty
 
 
 def parse_xls(data: bytes) -> Parsed:
@@ -114,7 +121,7 @@ def _xls_cell(cell: Any, datemode: int) -> str:
     return "" if cell.ctype == xlrd.XL_CELL_ERROR else _cell(cell.value, "")
 
 
-def _sheet(name: str, rows: list[list[str]]) -> list[str]:
+def _sheet(name: str, rows: Iterable[list[str]]) -> list[str]:
     """A heading, then a table for every run of rows without a blank one; single cells above a table are paragraphs."""
     parts: list[str] = []
     run: list[list[str]] = []

@@ -50,3 +50,14 @@ def test_visible_text_stays_as_it_is() -> None:
 
 def test_accents_are_composed() -> None:
     assert normalise("cafe\u0301") == "café"
+
+
+def test_a_letter_keeps_thirty_accents_and_the_rest_costs_no_time() -> None:
+    text = normalise("a" + "\u0301\u0323" * 100_000 + "b")
+    assert len(text) <= 32
+    assert text.endswith("b")
+    assert normalise(text) == text
+
+
+def test_ligatures_are_letters() -> None:
+    assert normalise("e\ufb03cient \ufb01le") == "efficient file"
