@@ -9,8 +9,10 @@ sentences, then words, then letters.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from math import inf
 
 from indexes.errors import ConfigError
 from indexes.vocabulary import Chunk, Document
@@ -19,24 +21,32 @@ CountTokens = Callable[[list[str]], list[int]]
 
 CHUNKER = "chunk/1"  # to be raised with every change of what comes out
 TINY_TOKENS = 40
+FILL = 0.72
+COST = {"heading": 1.0, "lead": 0.05, "word": 0.2, "lean": 0.05, "tear": 0.2}
 # A tokenizer may count a blob of any length as one unknown word; so many letters weigh at least one token.
 _LETTERS_PER_TOKEN = 100
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
+_WIKI_HEADING = re.compile(r"[ \t]*(=(?: ?=){0,5})(?![ \t]*=)([^=]{1,200})\1[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _RULE_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
-_SENTENCE_END = re.compile(r"""(?<=[.!?…])["'”’)\]]*[ \t]+|[。！？]+|\n+""")
+_SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]]*[ \t]+|[。！？]+|\n+""")
+_LEANING = re.compile(
+    r"(?i)(?:it|its|he|his|she|her|they|their|this|that|these|those|such|and|but|or|so|also|then|thus|hence|however|"
+    r"therefore|moreover|furthermore|besides|instead|both|another|other|others)\b"
+)
 _WORD_END = re.compile(r"\s+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Span:
     """A stretch of the text without blanks at its ends, and its weight in tokens once that is known."""
 
     start: int
     end: int
     kind: str  # heading, text, list, table, code
+    block: int  # names the Markdown block that it is, or is a piece of: where its first line starts
     weight: int = 0
     header: str = ""  # of the table that a piece of a table belongs to
 
@@ -54,49 +64,58 @@ class _Section:
 
 
 def chunk(document: Document, *, max_tokens: int, overlap: int, count_tokens: CountTokens) -> list[Chunk]:
-    """Split a document's text into chunks, in reading order.
+    """Split a document's text into chunks, in reading order: `chunk_many` of one document."""
+    return chunk_many([document], max_tokens=max_tokens, overlap=overlap, count_tokens=count_tokens)[0]
+
+
+def chunk_many(
+    documents: Sequence[Document], *, max_tokens: int, overlap: int, count_tokens: CountTokens
+) -> list[list[Chunk]]:
+    """Split each document's text into chunks, in reading order.
 
     Args:
-        document: its text is read as Markdown.
+        documents: their texts are read as Markdown. All are held at once, so hand over some hundreds, not a corpus.
         max_tokens: most tokens in a chunk, at least 1. Only a single letter that counts more may exceed it.
         overlap: most tokens that a chunk repeats from the end of the one before it in its section; less than
             `max_tokens`.
         count_tokens: tokens of each text; called with many texts at once. The sum over the parts of a text must not be
             less than the count of the whole.
     Returns:
-        Chunks with `document.text[c.start:c.end] == c.text`; without overlap they are disjoint, and every character
-        that is not blank lies in one of them. A text of at most `max_tokens` tokens is one chunk; a blank text is
-        none. `headings` is the path to the chunk's first line; in a later part of a long table its last entry is the
-        header row.
+        For each document its chunks, with `document.text[c.start:c.end] == c.text`; without overlap they are disjoint,
+        and every character that is not blank lies in one of them. A text whose parts count at most `max_tokens` is one
+        chunk; a blank text is none. `headings` is the path to the chunk's first line; in a later part of a long table
+        its last entry is the header row.
     Raises:
         ConfigError: `max_tokens` or `overlap` is out of range.
-    Cost: linear in the text; `count_tokens` is called once on the blocks, and on the pieces of over-long ones.
+    Cost: linear in the texts; each letter is counted once, over-long sentences and words once more.
     """
     if max_tokens < 1 or not 0 <= overlap < max_tokens:
         raise ConfigError(f"chunks of {max_tokens} tokens with an overlap of {overlap}: need 0 <= overlap < max_tokens")
-    text = document.text
-    found = list(_blocks(text))
-    if not found:
-        return []
-    start, end = found[0].start, found[-1].end
-    # Of a single block the count is already that of the whole.
-    whole = [text[start:end]] if len(found) > 1 and end - start <= max_tokens * _LETTERS_PER_TOKEN else []
-    counts = count_tokens([*whole, *(text[span.start : span.end] for span in found)])
-    if (whole or len(found) == 1) and max(counts[0], (end - start) // _LETTERS_PER_TOKEN) <= max_tokens:
-        return [Chunk(document.document_id, 0, start, end, text[start:end], _first_path(text, found))]
     room = max_tokens - overlap
-    weighed = [_weigh(span, count) for span, count in zip(found, counts[len(whole) :], strict=True)]
-    fitting = list(_torn(text, weighed, room, count_tokens))
-    groups = _packed(_merged(_sections(text, fitting), room), room)
+    pieces = [list(_pieces(document.text, room)) for document in documents]
+    weighed = _weighed([document.text for document in documents], pieces, room, count_tokens)
+    return [
+        _assembled(document, spans, max_tokens, overlap, count_tokens)
+        for document, spans in zip(documents, weighed, strict=True)
+    ]
+
+
+def _assembled(
+    document: Document, spans: list[_Span], max_tokens: int, overlap: int, count_tokens: CountTokens
+) -> list[Chunk]:
+    """One document's spans as chunks."""
+    text, room = document.text, max_tokens - overlap
+    if not spans:
+        return []
+    if sum(span.weight for span in spans) <= max_tokens:
+        start, end = spans[0].start, spans[-1].end
+        return [Chunk(document.document_id, 0, start, end, text[start:end], _first_path(text, spans))]
+    groups = _packed(text, _merged(_sections(text, spans), room), room)
     starts = _overlapped(text, groups, overlap, count_tokens)
     return [
         Chunk(document.document_id, ordinal, start, spans[-1].end, text[start : spans[-1].end], path)
         for ordinal, (start, (path, spans)) in enumerate(zip(starts, groups, strict=True))
     ]
-
-
-def _weigh(span: _Span, count: int) -> _Span:
-    return replace(span, weight=max(count, 1, (span.end - span.start) // _LETTERS_PER_TOKEN))
 
 
 # -- blocks ------------------------------------------------------------------------------------------------------------
@@ -123,27 +142,27 @@ def _blocks(text: str) -> Iterator[_Span]:
             last = end
             mark = _FENCE.match(line)
             if mark and mark.group(1).startswith(fence) and not line[mark.end() :].strip():
-                yield from _stripped(text, first, end, "code")
+                yield from _trimmed(text, first, end, "code", first)
                 kind = fence = ""
             continue
         opening = _FENCE.match(line)
         now = _kind_of(line, kind, text[slice(*lines[index + 1])] if index + 1 < len(lines) else "")
-        if opening or now != kind or now == "heading":
+        if opening or now != kind or now == "heading" or (now == "text" and _ends_sentence(text[max(first, last - 8) : last])):
             if kind:
-                yield from _stripped(text, first, last, kind)
+                yield from _trimmed(text, first, last, kind, first)
             kind, first = now, start
         last = end
         if opening:
             kind, fence = "code", opening.group(1)
     if kind:
-        yield from _stripped(text, first, len(text) if fence else last, kind)
+        yield from _trimmed(text, first, len(text) if fence else last, kind, first)
 
 
 def _kind_of(line: str, before: str, after: str) -> str:
     """The kind of block a line belongs to, given the block it follows; "" for a blank line."""
     if not line.strip():
         return ""
-    if _HEADING.match(line) and _heading_text(line):
+    if _heading(line)[1]:
         return "heading"
     if (
         line.lstrip().startswith("|")
@@ -156,39 +175,56 @@ def _kind_of(line: str, before: str, after: str) -> str:
     return "text"
 
 
-def _stripped(text: str, start: int, end: int, kind: str) -> Iterator[_Span]:
+def _trimmed(text: str, start: int, end: int, kind: str, block: int, header: str = "") -> Iterator[_Span]:
+    """The stretch without the blanks at its ends, as a span; none if nothing is left."""
     body = text[start:end]
-    lead = len(body) - len(body.lstrip())
-    if lead < len(body):
-        yield _Span(start + lead, start + len(body.rstrip()), kind)
+    end = start + len(body.rstrip())
+    if end > start:
+        yield _Span(end - len(body.strip()), end, kind, block, 0, header)
 
 
-def _heading_text(line: str) -> str:
-    match = _HEADING.match(line)
-    return line[match.end() :].strip().rstrip("#").strip() if match else ""
+def _heading(line: str) -> tuple[int, str]:
+    """Level and words of a heading, `## Markdown` or `== wiki ==`; no words where the line is none."""
+    if match := _HEADING.match(line):
+        return len(match.group(1)), line[match.end() :].strip().rstrip("#").strip()
+    if (match := _WIKI_HEADING.fullmatch(line)) is not None:
+        return match.group(1).count("="), match.group(2).strip()
+    return 0, ""
 
 
-def _heading(text: str, span: _Span) -> tuple[int, str]:
-    line = text[span.start : span.end]
-    return len(line) - len(line.lstrip("#")), _heading_text(line)
+# -- pieces ------------------------------------------------------------------------------------------------------------
 
 
-# -- over-long blocks --------------------------------------------------------------------------------------------------
+def _pieces(text: str, room: int) -> Iterator[_Span]:
+    """The text's blocks, those that may be too long for a chunk cut at natural places."""
+    for block in _blocks(text):
+        # Where a token is at least a letter, as nearly always, so short a block fits.
+        whole = block.end - block.start <= room or block.kind == "heading"
+        yield from (block,) if whole else _natural_cuts(text, block, room)
 
 
-def _torn(text: str, spans: list[_Span], room: int, count_tokens: CountTokens) -> Iterator[_Span]:
-    """The spans, with each that weighs more than `room` replaced by its pieces.
-
-    One call counts all the pieces of a step.
-    """
+def _weighed(
+    texts: list[str], pieces: list[list[_Span]], room: int, count_tokens: CountTokens
+) -> list[list[_Span]]:
+    """The pieces with their weights, each that weighs more than `room` cut further. One call counts all of a step."""
+    _count(texts, pieces, count_tokens)
     for cut in (_natural_cuts, _word_cuts, _letter_cuts):
-        if all(span.weight <= room for span in spans):
+        if all(span.weight <= room for spans in pieces for span in spans):
             break
-        pieces = [list(cut(text, span, room)) if span.weight > room else [span] for span in spans]
-        unknown = [piece for group in pieces for piece in group if not piece.weight]
-        counts = iter(count_tokens([text[piece.start : piece.end] for piece in unknown]))
-        spans = [piece if piece.weight else _weigh(piece, next(counts)) for group in pieces for piece in group]
-    yield from spans
+        pieces = [
+            [piece for span in spans for piece in (cut(text, span, room) if span.weight > room else (span,))]
+            for text, spans in zip(texts, pieces, strict=True)
+        ]
+        _count(texts, pieces, count_tokens)
+    return pieces
+
+
+def _count(texts: list[str], pieces: list[list[_Span]], count_tokens: CountTokens) -> None:
+    """Give each piece without a weight its own."""
+    unknown = [(text, span) for text, spans in zip(texts, pieces, strict=True) for span in spans if not span.weight]
+    counts = count_tokens([text[span.start : span.end] for text, span in unknown])
+    for (_, span), count in zip(unknown, counts, strict=True):
+        span.weight = max(count, 1, (span.end - span.start) // _LETTERS_PER_TOKEN)
 
 
 def _natural_cuts(text: str, span: _Span, room: int) -> Iterator[_Span]:
@@ -197,8 +233,9 @@ def _natural_cuts(text: str, span: _Span, room: int) -> Iterator[_Span]:
         header = text[span.start : text.find("\n", span.start, span.end)].strip(" |") if span.kind == "table" else ""
         header = header if len(header) <= 300 else ""
         for number, (start, end) in enumerate(_lines(text[span.start : span.end])):
-            for piece in _stripped(text, span.start + start, span.start + end, span.kind):
-                yield replace(piece, header=header if number else "")
+            yield from _trimmed(
+                text, span.start + start, span.start + end, span.kind, span.block, header if number else ""
+            )
     else:
         yield from _cut_at(text, span, _SENTENCE_END)
 
@@ -211,18 +248,15 @@ def _letter_cuts(text: str, span: _Span, room: int) -> Iterator[_Span]:
     """Pieces so short that they fit even where each letter is four tokens, as with tokenizers that work on bytes."""
     size = max(1, room // 4)
     for start in range(span.start, span.end, size):
-        for piece in _stripped(text, start, min(start + size, span.end), span.kind):
-            yield replace(piece, header=span.header)
+        yield from _trimmed(text, start, min(start + size, span.end), span.kind, span.block, span.header)
 
 
 def _cut_at(text: str, span: _Span, ends: re.Pattern[str]) -> Iterator[_Span]:
     start = span.start
     for match in ends.finditer(text, span.start, span.end):
-        for piece in _stripped(text, start, match.end(), span.kind):
-            yield replace(piece, header=span.header)
+        yield from _trimmed(text, start, match.end(), span.kind, span.block, span.header)
         start = match.end()
-    for piece in _stripped(text, start, span.end, span.kind):
-        yield replace(piece, header=span.header)
+    yield from _trimmed(text, start, span.end, span.kind, span.block, span.header)
 
 
 # -- sections ----------------------------------------------------------------------------------------------------------
@@ -234,8 +268,8 @@ def _sections(text: str, spans: list[_Span]) -> list[_Section]:
     before: _Span | None = None
     for span in spans:
         # The pieces of a heading too long for a chunk are one heading.
-        if span.kind == "heading" and text.startswith("#", span.start) and _heading(text, span)[1]:
-            level, title = _heading(text, span)
+        level, title = _heading(text[span.start : span.end]) if span.kind == "heading" else (0, "")
+        if title:
             stack = [entry for entry in stack if entry[0] < level] + [(level, title)]
             sections.append(_Section(tuple(title for _, title in stack)))
         elif before is None:
@@ -246,7 +280,7 @@ def _sections(text: str, spans: list[_Span]) -> list[_Section]:
 
 
 def _first_path(text: str, spans: list[_Span]) -> tuple[str, ...]:
-    return (_heading(text, spans[0])[1],) if spans[0].kind == "heading" else ()
+    return (_heading(text[spans[0].start : spans[0].end])[1],) if spans[0].kind == "heading" else ()
 
 
 def _merged(sections: list[_Section], room: int) -> list[_Section]:
@@ -274,25 +308,74 @@ def _merged(sections: list[_Section], room: int) -> list[_Section]:
     return merged
 
 
-def _packed(sections: list[_Section], room: int) -> list[tuple[tuple[str, ...], list[_Span]]]:
-    """Whole spans into chunks of at most `room`, nearly even, so that no crumb remains at a section's end."""
+def _packed(text: str, sections: list[_Section], room: int) -> list[tuple[tuple[str, ...], list[_Span]]]:
+    """Whole units into chunks of at most `room`."""
     groups: list[tuple[tuple[str, ...], list[_Span]]] = []
     for section in sections:
-        left = section.weight
-        current: list[_Span] = []
-        weight, goal = 0, left / -(-left // room)
-        for span in section.spans:
-            alone = (
-                bool(current) and current[-1].kind == "heading"
-            )  # a heading stays with its text where that is possible
-            if current and (weight + span.weight > room or (weight >= goal and not alone)):
-                groups.append((_path(section, current), current))
-                left -= weight
-                current, weight, goal = [], 0, left / -(-left // room)
-            current.append(span)
-            weight += span.weight
-        groups.append((_path(section, current), current))
+        for spans in _best_cuts(text, _units(section.spans, room), room):
+            groups.append((_path(section, spans), spans))
     return groups
+
+
+def _units(spans: list[_Span], room: int) -> list[list[_Span]]:
+    """What no cut goes through: blocks that fit, else their pieces; crumbs are joined, so that a chunk has few units."""
+    units: list[list[_Span]] = []
+    crumb = room // 32
+    for _, block in groupby(spans, key=lambda span: span.block):
+        pieces = list(block)
+        if sum(piece.weight for piece in pieces) <= room:
+            units.append(pieces)
+            continue
+        weight = room
+        for piece in pieces:
+            if weight + piece.weight > crumb:
+                units.append([])
+                weight = 0
+            units[-1].append(piece)
+            weight += piece.weight
+    return units
+
+
+def _best_cuts(text: str, units: list[list[_Span]], room: int) -> list[list[_Span]]:
+    """The cuts of least cost."""
+    weights = [sum(span.weight for span in unit) for unit in units]
+    target = min(FILL * room, sum(weights))
+    costs = [0.0, *(_cut_cost(text, one[-1], other[0]) for one, other in pairwise(units))]
+    best = [0.0]
+    first = [0]
+    for end in range(1, len(units) + 1):
+        cost, start, weight = inf, end - 1, 0
+        for begin in range(end - 1, -1, -1):
+            weight += weights[begin]
+            if weight > room:
+                break
+            here = best[begin] + ((weight - target) / room) ** 2 + costs[begin]
+            if here < cost:
+                cost, start = here, begin
+        best.append(cost)
+        first.append(start)
+    chunks: list[list[_Span]] = []
+    end = len(units)
+    while end:
+        chunks.append([span for unit in units[first[end] : end] for span in unit])
+        end = first[end]
+    return chunks[::-1]
+
+
+def _cut_cost(text: str, before: _Span, after: _Span) -> float:
+    """What a cut between two neighbours costs, beside a chunk that is as much too small or too large squared."""
+    if before.kind == "heading":
+        return COST["heading"]
+    torn = COST["tear"] if before.block == after.block else 0.0
+    if before.kind != "text":
+        return torn
+    if _ends_sentence(text[max(before.start, before.end - 8) : before.end]):
+        return torn + (COST["lean"] if _LEANING.match(text, after.start) else 0.0)
+    return torn + (COST["lead"] if "\n" in text[before.end : after.start] else COST["word"])
+
+
+def _ends_sentence(text: str) -> bool:
+    return text.rstrip("\"'”’)]*_ ")[-1:] in tuple(".!?…。！？")
 
 
 def _path(section: _Section, spans: list[_Span]) -> tuple[str, ...]:
