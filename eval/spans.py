@@ -39,7 +39,9 @@ def score_spans(gold: Sequence[Span], retrieved: Sequence[Span], *, elsewhere: i
         raise ValueError("a question without gold excerpts has no scores")
     found = length(intersect(wanted, merge(retrieved)))
     n_retrieved = length(retrieved) + elsewhere
-    return SpanScores(found / n_gold, found / n_retrieved if n_retrieved else 0.0, found / (n_retrieved + n_gold - found))
+    return SpanScores(
+        found / n_gold, found / n_retrieved if n_retrieved else 0.0, found / (n_retrieved + n_gold - found)
+    )
 
 
 def length(spans: Iterable[Span]) -> int:

@@ -143,7 +143,8 @@ def by_corpus(results: Sequence[Scores], questions: Sequence[Question]) -> list[
 def read_documents(folder: Path) -> list[Document]:
     """Read each corpus as one document, its file name as id; newlines stay as they are, since offsets count them."""
     return [
-        Document(path.stem, path.name, "", path.read_bytes().decode("utf-8"), "md") for path in sorted(folder.glob("*.md"))
+        Document(path.stem, path.name, "", path.read_bytes().decode("utf-8"), "md")
+        for path in sorted(folder.glob("*.md"))
     ]
 
 
@@ -180,7 +181,11 @@ def main() -> None:
         results = measure(given.data, cache=given.cache or Path(temporary), sizes=given.sizes, top_k=given.top_k)
     for size, scores in results.items():
         print(f"## Top {given.top_k} chunks of at most {size} tokens, {len(questions)} questions\n")
-        print(table(("measure", "better baseline", "baseline", "loremill", "difference"), compare(scores[:-1], scores[-1])))
+        print(
+            table(
+                ("measure", "better baseline", "baseline", "loremill", "difference"), compare(scores[:-1], scores[-1])
+            )
+        )
         columns = ("corpus", "questions", "splitter", "chunks", "mean tokens", *MEASURES)
         print(table(columns, by_corpus(scores, questions)))
 

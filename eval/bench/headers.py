@@ -87,7 +87,9 @@ def handbook(folder: Path, embedder: Embedder, *, max_tokens: int) -> Corpus:
     sentence = [Query(query.text, frozenset(query.targets), query.source) for query in links]
     masked = [Query(query.masked, frozenset(query.targets), query.source) for query in links]
     return Corpus(
-        chunks, titles, (Task("handbook, sentence", tuple(sentence), _document), Task("handbook, masked", tuple(masked), _document))
+        chunks,
+        titles,
+        (Task("handbook, sentence", tuple(sentence), _document), Task("handbook, masked", tuple(masked), _document)),
     )
 
 
@@ -123,7 +125,7 @@ def _read(folder: Path, embedder: Embedder, *, max_tokens: int) -> tuple[tuple[C
     chunks: list[Chunk] = []
     titles: list[str] = []
     for item in open_source(folder).items():
-        if "/" not in item.path and item.path.endswith((".jsonl", ".yaml")) or item.format == "row":
+        if item.format == "row" or ("/" not in item.path and item.path.endswith(".yaml")):
             continue
         try:
             parsed = parse(item.read(), uri=item.uri, format=item.format)
@@ -169,7 +171,9 @@ def evaluate(corpus: Corpus, kept: KeptVectors, folder: Path) -> list[tuple[obje
     lexical.assign_classes(same)
     rows: list[tuple[object, ...]] = []
     vectors = {
-        name: kept.passages([text(title, piece.headings, piece.text) for piece, title in zip(corpus.chunks, corpus.titles, strict=True)])
+        name: kept.passages(
+            [text(title, piece.headings, piece.text) for piece, title in zip(corpus.chunks, corpus.titles, strict=True)]
+        )
         for name, text in VARIANTS.items()
     }
     for task in corpus.tasks:
@@ -206,7 +210,9 @@ def main() -> None:
         if given.handbook.is_dir():
             corpora.append(handbook(given.handbook, embedder, max_tokens=settings.chunk_tokens))
         rows = [
-            row for number, corpus in enumerate(corpora) for row in evaluate(corpus, kept, Path(temporary) / str(number))
+            row
+            for number, corpus in enumerate(corpora)
+            for row in evaluate(corpus, kept, Path(temporary) / str(number))
         ]
     print(table(("task", "queries", "mode", "measure", "header", "mean", "difference from none"), rows))
 

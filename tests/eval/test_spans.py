@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,4 +44,4 @@ def test_union_and_intersection_are_those_of_the_characters(one: list[Span], oth
     assert characters(merge(one)) == characters(one)
     assert characters(intersect(merge(one), merge(other))) == characters(one) & characters(other)
     joined = merge(one)
-    assert all(before[1] < after[0] for before, after in zip(joined, joined[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(joined))
