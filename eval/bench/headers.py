@@ -41,9 +41,9 @@ from ingest.source import open_source
 DEPTH = 100
 VARIANTS: dict[str, Callable[[str, Sequence[str], str], str]] = {
     "none": lambda title, headings, text: text,
+    "both": embedding_text,
     "title": lambda title, headings, text: embedding_text(title, (), text),
     "path": lambda title, headings, text: embedding_text("", headings, text),
-    "both": embedding_text,
 }
 MEASURES: dict[str, measures.Measure] = {
     "ndcg@10": partial(measures.ndcg, k=10),
@@ -209,12 +209,9 @@ def main() -> None:
         corpora = [company(given.data, embedder, max_tokens=settings.chunk_tokens)]
         if given.handbook.is_dir():
             corpora.append(handbook(given.handbook, embedder, max_tokens=settings.chunk_tokens))
-        rows = [
-            row
-            for number, corpus in enumerate(corpora)
-            for row in evaluate(corpus, kept, Path(temporary) / str(number))
-        ]
-    print(table(("task", "queries", "mode", "measure", "header", "mean", "difference from none"), rows))
+        columns = ("task", "queries", "mode", "measure", "header", "mean", "difference from none")
+        for number, corpus in enumerate(corpora):
+            print(table(columns, evaluate(corpus, kept, Path(temporary) / str(number))), flush=True)
 
 
 if __name__ == "__main__":
