@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _WIKI_HEADING = re.compile(r"[ \t]*(=(?: ?=){0,5})(?![ \t]*=)([^=]{1,200})\1[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_RULE_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*")
+_RULE_CELL = re.compile(r":?-+:?")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 _SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]]*[ \t]+|[。！？]+|\n+""")
 _WORD_END = re.compile(r"\s+")
@@ -79,12 +79,19 @@ def _kind_of(line: str, before: str, after: str) -> str:
     if (
         line.lstrip().startswith("|")
         or (before == "table" and "|" in line)
-        or ("|" in line and _RULE_ROW.fullmatch(after))
+        or ("|" in line and _is_rule_row(after))
     ):
         return "table"
     if _ITEM.match(line) or (before == "list"):
         return "list"
     return "text"
+
+
+def _is_rule_row(line: str) -> bool:
+    """Whether the line is the rule below a table's header, such as `--- | :---:`."""
+    row = line.strip()
+    cells = row.removeprefix("|").removesuffix("|").split("|")
+    return len(cells) > 1 and all(_RULE_CELL.fullmatch(cell.strip()) for cell in cells)
 
 
 def _trimmed(text: str, start: int, end: int, kind: str, block: int, header: str = "") -> Iterator[Span]:

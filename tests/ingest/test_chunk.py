@@ -180,7 +180,7 @@ def test_counting_goes_in_few_calls() -> None:
     assert calls <= 4
 
 
-@pytest.mark.parametrize("text", ["a" * 5_000_000, *(mark * 60_000 for mark in ("word ", "# ", "`", "| ", "[", ". "))])
+@pytest.mark.parametrize("text", ["a" * 5_000_000, *(mark * 60_000 for mark in ("word ", "# ", "`", "| ", "[", ". ", "= ", "|\n" + " " * 50 + "x", "It. "))])
 def test_time_is_linear_in_a_single_line_of_megabytes(text: str) -> None:
     started = time.perf_counter()
     chunks = split(text, 200)
