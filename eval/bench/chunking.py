@@ -27,7 +27,7 @@ from eval.report import table
 from eval.significance import paired_bootstrap
 from eval.spans import Span, SpanScores, length, score_spans
 from indexes.embedder import make_embedder
-from indexes.settings import Settings
+from indexes.settings import load_settings
 from indexes.vocabulary import Chunk, Document
 from ingest.chunk import CountTokens, chunk
 from ingest.embed import embedding_text
@@ -151,7 +151,7 @@ def read_documents(folder: Path) -> list[Document]:
 
 def measure(data: Path, *, cache: Path, sizes: Sequence[int], top_k: int) -> Mapping[int, list[Scores]]:
     """Return, for each size, the scores of langchain's splitter (no overlap, half) and of ours, ours as served last."""
-    embedder = make_embedder(Settings(), home=cache)
+    embedder = make_embedder(load_settings(home=cache), home=cache)
     vectors = KeptVectors(embedder, cache)
     documents, questions = read_documents(data / "corpora"), read_questions(data / "questions_df.csv")
     count_tokens = embedder.count_tokens

@@ -31,7 +31,7 @@ from indexes.embedder import Embedder, make_embedder
 from indexes.errors import LoremillError
 from indexes.fusion import convex
 from indexes.lexical import LexicalIndex, LexicalRow, build_lexical
-from indexes.settings import Settings
+from indexes.settings import load_settings
 from indexes.vocabulary import Acl, Chunk, Document
 from ingest.chunk import chunk
 from ingest.embed import embedding_text
@@ -203,7 +203,7 @@ def main() -> None:
     need(given.data, "questions.jsonl")
     with tempfile.TemporaryDirectory(prefix="loremill-bench-") as temporary:
         cache = given.cache or Path(temporary)
-        settings = Settings()
+        settings = load_settings(home=cache)
         embedder = make_embedder(settings, home=cache)
         kept = KeptVectors(embedder, cache)
         corpora = [company(given.data, embedder, max_tokens=settings.chunk_tokens)]

@@ -182,9 +182,9 @@ def test_counting_goes_in_few_calls() -> None:
 
 @pytest.mark.parametrize("text", ["a" * 5_000_000, *(mark * 60_000 for mark in ("word ", "# ", "`", "| ", "[", ". ", "= ", "|\n" + " " * 50 + "x", "It. "))])
 def test_time_is_linear_in_a_single_line_of_megabytes(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # the machine may be busy with other things
     chunks = split(text, 200)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert sum(len(re.sub(r"\s", "", piece.text)) for piece in chunks) == len(re.sub(r"\s", "", text))
 
 
