@@ -76,11 +76,7 @@ def _kind_of(line: str, before: str, after: str) -> str:
         return ""
     if heading(line)[1]:
         return "heading"
-    if (
-        line.lstrip().startswith("|")
-        or (before == "table" and "|" in line)
-        or ("|" in line and _is_rule_row(after))
-    ):
+    if line.lstrip().startswith("|") or (before == "table" and "|" in line) or ("|" in line and _is_rule_row(after)):
         return "table"
     if _ITEM.match(line) or (before == "list"):
         return "list"
