@@ -1,44 +1,28 @@
 """Documents into chunks that follow their structure.
 
-Text is read as Markdown blocks (headings, paragraphs, lists, tables, fenced code). A heading starts a chunk; whole
-blocks are packed into chunks of nearly even size; sections too small to be found alone join their next siblings. A
-block is torn only if it alone is too long: tables between rows, code between lines, lists between items, prose between
-sentences, then words, then letters.
+Text is read as Markdown blocks (headings, paragraphs, lists, tables, fenced code; `ingest.blocks`). A heading starts a
+chunk; whole blocks are packed into chunks of like size (`ingest.packing`); sections too small to be found alone join
+their next siblings. A block is torn only if it alone is too long: tables between rows, code between lines, lists
+between items, prose between sentences, then words, then letters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from indexes.errors import ConfigError
 from indexes.vocabulary import Chunk, Document
+from ingest.blocks import Span, blocks, heading, letter_cuts, natural_cuts, word_cuts
+from ingest.packing import pack
 
 CountTokens = Callable[[list[str]], list[int]]
 
-CHUNKER = "chunk/1"  # to be raised with every change of what comes out
+CHUNKER = "chunk/2"  # to be raised with every change of what comes out
 TINY_TOKENS = 40
 # A tokenizer may count a blob of any length as one unknown word; so many letters weigh at least one token.
 _LETTERS_PER_TOKEN = 100
-
-_HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_RULE_ROW = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*")
-_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
-_SENTENCE_END = re.compile(r"""(?<=[.!?…])["'”’)\]]*[ \t]+|[。！？]+|\n+""")
-_WORD_END = re.compile(r"\s+")
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A stretch of the text without blanks at its ends, and its weight in tokens once that is known."""
-
-    start: int
-    end: int
-    kind: str  # heading, text, list, table, code
-    weight: int = 0
-    header: str = ""  # of the table that a piece of a table belongs to
 
 
 @dataclass(slots=True)
@@ -46,7 +30,7 @@ class _Section:
     """A heading with what stands under it, up to the next heading."""
 
     path: tuple[str, ...]
-    spans: list[_Span] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
     @property
     def weight(self) -> int:
@@ -54,40 +38,53 @@ class _Section:
 
 
 def chunk(document: Document, *, max_tokens: int, overlap: int, count_tokens: CountTokens) -> list[Chunk]:
-    """Split a document's text into chunks, in reading order.
+    """Split a document's text into chunks, in reading order: `chunk_many` of one document."""
+    return chunk_many([document], max_tokens=max_tokens, overlap=overlap, count_tokens=count_tokens)[0]
+
+
+def chunk_many(
+    documents: Sequence[Document], *, max_tokens: int, overlap: int, count_tokens: CountTokens
+) -> list[list[Chunk]]:
+    """Split each document's text into chunks, in reading order.
 
     Args:
-        document: its text is read as Markdown.
+        documents: their texts are read as Markdown. All are held at once, so hand over some hundreds, not a corpus.
         max_tokens: most tokens in a chunk, at least 1. Only a single letter that counts more may exceed it.
         overlap: most tokens that a chunk repeats from the end of the one before it in its section; less than
             `max_tokens`.
         count_tokens: tokens of each text; called with many texts at once. The sum over the parts of a text must not be
             less than the count of the whole.
     Returns:
-        Chunks with `document.text[c.start:c.end] == c.text`; without overlap they are disjoint, and every character
-        that is not blank lies in one of them. A text of at most `max_tokens` tokens is one chunk; a blank text is
-        none. `headings` is the path to the chunk's first line; in a later part of a long table its last entry is the
-        header row.
+        For each document its chunks, with `document.text[c.start:c.end] == c.text`; without overlap they are disjoint,
+        and every character that is not blank lies in one of them. A text whose parts count at most `max_tokens` is one
+        chunk; a blank text is none. `headings` is the path to the chunk's first line; in a later part of a long table
+        its last entry is the header row.
     Raises:
         ConfigError: `max_tokens` or `overlap` is out of range.
-    Cost: linear in the text; `count_tokens` is called once on the blocks, and on the pieces of over-long ones.
+    Cost: linear in the texts; each letter is counted once, over-long sentences and words once more.
     """
     if max_tokens < 1 or not 0 <= overlap < max_tokens:
         raise ConfigError(f"chunks of {max_tokens} tokens with an overlap of {overlap}: need 0 <= overlap < max_tokens")
-    text = document.text
-    found = list(_blocks(text))
-    if not found:
-        return []
-    start, end = found[0].start, found[-1].end
-    # Of a single block the count is already that of the whole.
-    whole = [text[start:end]] if len(found) > 1 and end - start <= max_tokens * _LETTERS_PER_TOKEN else []
-    counts = count_tokens([*whole, *(text[span.start : span.end] for span in found)])
-    if (whole or len(found) == 1) and max(counts[0], (end - start) // _LETTERS_PER_TOKEN) <= max_tokens:
-        return [Chunk(document.document_id, 0, start, end, text[start:end], _first_path(text, found))]
     room = max_tokens - overlap
-    weighed = [_weigh(span, count) for span, count in zip(found, counts[len(whole) :], strict=True)]
-    fitting = list(_torn(text, weighed, room, count_tokens))
-    groups = _packed(_merged(_sections(text, fitting), room), room)
+    pieces = [list(_pieces(document.text, room)) for document in documents]
+    weighed = _weighed([document.text for document in documents], pieces, room, count_tokens)
+    return [
+        _assembled(document, spans, max_tokens, overlap, count_tokens)
+        for document, spans in zip(documents, weighed, strict=True)
+    ]
+
+
+def _assembled(
+    document: Document, spans: list[Span], max_tokens: int, overlap: int, count_tokens: CountTokens
+) -> list[Chunk]:
+    """One document's spans as chunks."""
+    text, room = document.text, max_tokens - overlap
+    if not spans:
+        return []
+    if sum(span.weight for span in spans) <= max_tokens:
+        start, end = spans[0].start, spans[-1].end
+        return [Chunk(document.document_id, 0, start, end, text[start:end], _first_path(text, spans))]
+    groups = _packed(text, _merged(_sections(text, spans), room), room)
     starts = _overlapped(text, groups, overlap, count_tokens)
     return [
         Chunk(document.document_id, ordinal, start, spans[-1].end, text[start : spans[-1].end], path)
@@ -95,147 +92,44 @@ def chunk(document: Document, *, max_tokens: int, overlap: int, count_tokens: Co
     ]
 
 
-def _weigh(span: _Span, count: int) -> _Span:
-    return replace(span, weight=max(count, 1, (span.end - span.start) // _LETTERS_PER_TOKEN))
+def _pieces(text: str, room: int) -> Iterator[Span]:
+    """The text's blocks, those that may be too long for a chunk cut at natural places."""
+    for block in blocks(text):
+        # Where a token is at least a letter, as nearly always, so short a block fits.
+        whole = block.end - block.start <= room or block.kind == "heading"
+        yield from (block,) if whole else natural_cuts(text, block, room)
 
 
-# -- blocks ------------------------------------------------------------------------------------------------------------
-
-
-def _lines(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each line, its newline left out."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        yield start, end
-        start = end + 1
-
-
-def _blocks(text: str) -> Iterator[_Span]:
-    """The Markdown blocks of the text; every character that is not blank lies in exactly one."""
-    kind, first, fence = "", 0, ""
-    last = 0
-    lines = list(_lines(text))
-    for index, (start, end) in enumerate(lines):
-        line = text[start:end]
-        if fence:
-            last = end
-            mark = _FENCE.match(line)
-            if mark and mark.group(1).startswith(fence) and not line[mark.end() :].strip():
-                yield from _stripped(text, first, end, "code")
-                kind = fence = ""
-            continue
-        opening = _FENCE.match(line)
-        now = _kind_of(line, kind, text[slice(*lines[index + 1])] if index + 1 < len(lines) else "")
-        if opening or now != kind or now == "heading":
-            if kind:
-                yield from _stripped(text, first, last, kind)
-            kind, first = now, start
-        last = end
-        if opening:
-            kind, fence = "code", opening.group(1)
-    if kind:
-        yield from _stripped(text, first, len(text) if fence else last, kind)
-
-
-def _kind_of(line: str, before: str, after: str) -> str:
-    """The kind of block a line belongs to, given the block it follows; "" for a blank line."""
-    if not line.strip():
-        return ""
-    if _HEADING.match(line) and _heading_text(line):
-        return "heading"
-    if (
-        line.lstrip().startswith("|")
-        or (before == "table" and "|" in line)
-        or ("|" in line and _RULE_ROW.fullmatch(after))
-    ):
-        return "table"
-    if _ITEM.match(line) or (before == "list"):
-        return "list"
-    return "text"
-
-
-def _stripped(text: str, start: int, end: int, kind: str) -> Iterator[_Span]:
-    body = text[start:end]
-    lead = len(body) - len(body.lstrip())
-    if lead < len(body):
-        yield _Span(start + lead, start + len(body.rstrip()), kind)
-
-
-def _heading_text(line: str) -> str:
-    match = _HEADING.match(line)
-    return line[match.end() :].strip().rstrip("#").strip() if match else ""
-
-
-def _heading(text: str, span: _Span) -> tuple[int, str]:
-    line = text[span.start : span.end]
-    return len(line) - len(line.lstrip("#")), _heading_text(line)
-
-
-# -- over-long blocks --------------------------------------------------------------------------------------------------
-
-
-def _torn(text: str, spans: list[_Span], room: int, count_tokens: CountTokens) -> Iterator[_Span]:
-    """The spans, with each that weighs more than `room` replaced by its pieces.
-
-    One call counts all the pieces of a step.
-    """
-    for cut in (_natural_cuts, _word_cuts, _letter_cuts):
-        if all(span.weight <= room for span in spans):
+def _weighed(texts: list[str], pieces: list[list[Span]], room: int, count_tokens: CountTokens) -> list[list[Span]]:
+    """The pieces with their weights, each that weighs more than `room` cut further. One call counts all of a step."""
+    _count(texts, pieces, count_tokens)
+    for cut in (natural_cuts, word_cuts, letter_cuts):
+        if all(span.weight <= room for spans in pieces for span in spans):
             break
-        pieces = [list(cut(text, span, room)) if span.weight > room else [span] for span in spans]
-        unknown = [piece for group in pieces for piece in group if not piece.weight]
-        counts = iter(count_tokens([text[piece.start : piece.end] for piece in unknown]))
-        spans = [piece if piece.weight else _weigh(piece, next(counts)) for group in pieces for piece in group]
-    yield from spans
+        pieces = [
+            [piece for span in spans for piece in (cut(text, span, room) if span.weight > room else (span,))]
+            for text, spans in zip(texts, pieces, strict=True)
+        ]
+        _count(texts, pieces, count_tokens)
+    return pieces
 
 
-def _natural_cuts(text: str, span: _Span, room: int) -> Iterator[_Span]:
-    """Rows of a table, lines of code, items of a list, sentences of prose."""
-    if span.kind in {"table", "code"}:
-        header = text[span.start : text.find("\n", span.start, span.end)].strip(" |") if span.kind == "table" else ""
-        header = header if len(header) <= 300 else ""
-        for number, (start, end) in enumerate(_lines(text[span.start : span.end])):
-            for piece in _stripped(text, span.start + start, span.start + end, span.kind):
-                yield replace(piece, header=header if number else "")
-    else:
-        yield from _cut_at(text, span, _SENTENCE_END)
+def _count(texts: list[str], pieces: list[list[Span]], count_tokens: CountTokens) -> None:
+    """Give each piece without a weight its own."""
+    unknown = [(text, span) for text, spans in zip(texts, pieces, strict=True) for span in spans if not span.weight]
+    counts = count_tokens([text[span.start : span.end] for text, span in unknown])
+    for (_, span), count in zip(unknown, counts, strict=True):
+        span.weight = max(count, 1, (span.end - span.start) // _LETTERS_PER_TOKEN)
 
 
-def _word_cuts(text: str, span: _Span, room: int) -> Iterator[_Span]:
-    yield from _cut_at(text, span, _WORD_END)
-
-
-def _letter_cuts(text: str, span: _Span, room: int) -> Iterator[_Span]:
-    """Pieces so short that they fit even where each letter is four tokens, as with tokenizers that work on bytes."""
-    size = max(1, room // 4)
-    for start in range(span.start, span.end, size):
-        for piece in _stripped(text, start, min(start + size, span.end), span.kind):
-            yield replace(piece, header=span.header)
-
-
-def _cut_at(text: str, span: _Span, ends: re.Pattern[str]) -> Iterator[_Span]:
-    start = span.start
-    for match in ends.finditer(text, span.start, span.end):
-        for piece in _stripped(text, start, match.end(), span.kind):
-            yield replace(piece, header=span.header)
-        start = match.end()
-    for piece in _stripped(text, start, span.end, span.kind):
-        yield replace(piece, header=span.header)
-
-
-# -- sections ----------------------------------------------------------------------------------------------------------
-
-
-def _sections(text: str, spans: list[_Span]) -> list[_Section]:
+def _sections(text: str, spans: list[Span]) -> list[_Section]:
     sections: list[_Section] = []
     stack: list[tuple[int, str]] = []
-    before: _Span | None = None
+    before: Span | None = None
     for span in spans:
         # The pieces of a heading too long for a chunk are one heading.
-        if span.kind == "heading" and text.startswith("#", span.start) and _heading(text, span)[1]:
-            level, title = _heading(text, span)
+        level, title = heading(text[span.start : span.end]) if span.kind == "heading" else (0, "")
+        if title:
             stack = [entry for entry in stack if entry[0] < level] + [(level, title)]
             sections.append(_Section(tuple(title for _, title in stack)))
         elif before is None:
@@ -245,8 +139,8 @@ def _sections(text: str, spans: list[_Span]) -> list[_Section]:
     return sections
 
 
-def _first_path(text: str, spans: list[_Span]) -> tuple[str, ...]:
-    return (_heading(text, spans[0])[1],) if spans[0].kind == "heading" else ()
+def _first_path(text: str, spans: list[Span]) -> tuple[str, ...]:
+    return (heading(text[spans[0].start : spans[0].end])[1],) if spans[0].kind == "heading" else ()
 
 
 def _merged(sections: list[_Section], room: int) -> list[_Section]:
@@ -274,34 +168,18 @@ def _merged(sections: list[_Section], room: int) -> list[_Section]:
     return merged
 
 
-def _packed(sections: list[_Section], room: int) -> list[tuple[tuple[str, ...], list[_Span]]]:
-    """Whole spans into chunks of at most `room`, nearly even, so that no crumb remains at a section's end."""
-    groups: list[tuple[tuple[str, ...], list[_Span]]] = []
-    for section in sections:
-        left = section.weight
-        current: list[_Span] = []
-        weight, goal = 0, left / -(-left // room)
-        for span in section.spans:
-            alone = (
-                bool(current) and current[-1].kind == "heading"
-            )  # a heading stays with its text where that is possible
-            if current and (weight + span.weight > room or (weight >= goal and not alone)):
-                groups.append((_path(section, current), current))
-                left -= weight
-                current, weight, goal = [], 0, left / -(-left // room)
-            current.append(span)
-            weight += span.weight
-        groups.append((_path(section, current), current))
-    return groups
+def _packed(text: str, sections: list[_Section], room: int) -> list[tuple[tuple[str, ...], list[Span]]]:
+    """The sections' spans as chunks of at most `room`, each with its heading path."""
+    return [(_path(section, spans), spans) for section in sections for spans in pack(text, section.spans, room)]
 
 
-def _path(section: _Section, spans: list[_Span]) -> tuple[str, ...]:
+def _path(section: _Section, spans: list[Span]) -> tuple[str, ...]:
     header = spans[0].header
     return (*section.path, header) if header else section.path
 
 
 def _overlapped(
-    text: str, groups: list[tuple[tuple[str, ...], list[_Span]]], overlap: int, count_tokens: CountTokens
+    text: str, groups: list[tuple[tuple[str, ...], list[Span]]], overlap: int, count_tokens: CountTokens
 ) -> list[int]:
     """Where each chunk starts: up to `overlap` tokens of whole words before its first span, in the same section."""
     starts = [spans[0].start for _, spans in groups]

@@ -7,12 +7,12 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import ConfigError
 from indexes.vocabulary import Chunk, Document
-from ingest.chunk import chunk
+from ingest.chunk import chunk, chunk_many
 
 
 def count_tokens(texts: list[str]) -> list[int]:
@@ -86,8 +86,9 @@ def test_an_overlap_is_there() -> None:
 @settings(deadline=None)
 @given(markdown)
 def test_a_document_that_fits_is_one_chunk(text: str) -> None:
+    assume("x" * 100 not in text)  # so long a word weighs more than the tokenizer says
     size = count_tokens([text])[0]
-    if text.strip() and size and len(text) < 100 * size:
+    if text.strip() and size:
         assert len(split(text, size)) == 1
 
 
@@ -179,11 +180,14 @@ def test_counting_goes_in_few_calls() -> None:
     assert calls <= 4
 
 
-@pytest.mark.parametrize("text", ["a" * 5_000_000, *(mark * 60_000 for mark in ("word ", "# ", "`", "| ", "[", ". "))])
+marks = ("word ", "# ", "`", "| ", "[", ". ", "= ", "It. ", "|\n" + " " * 50 + "x")
+
+
+@pytest.mark.parametrize("text", ["a" * 5_000_000, *(mark * 60_000 for mark in marks)])
 def test_time_is_linear_in_a_single_line_of_megabytes(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # the machine may be busy with other things
     chunks = split(text, 200)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert sum(len(re.sub(r"\s", "", piece.text)) for piece in chunks) == len(re.sub(r"\s", "", text))
 
 
@@ -191,3 +195,55 @@ def test_time_is_linear_in_a_single_line_of_megabytes(text: str) -> None:
 def test_limits_that_cannot_be_kept_are_refused(max_tokens: int, overlap: int) -> None:
     with pytest.raises(ConfigError, match="overlap"):
         split("text", max_tokens, overlap)
+
+
+@settings(deadline=None)
+@given(st.lists(markdown, max_size=4), st.integers(5, 60), st.integers(0, 4))
+def test_many_documents_at_once_are_cut_as_each_alone(texts: list[str], max_tokens: int, overlap: int) -> None:
+    documents = [Document(f"d{number}", "", "", text, "md") for number, text in enumerate(texts)]
+    together = chunk_many(documents, max_tokens=max_tokens, overlap=overlap, count_tokens=count_tokens)
+    alone = [chunk(one, max_tokens=max_tokens, overlap=overlap, count_tokens=count_tokens) for one in documents]
+    assert together == alone
+
+
+def test_counting_goes_in_few_calls_for_many_documents() -> None:
+    calls = 0
+
+    def counted(texts: list[str]) -> list[int]:
+        nonlocal calls
+        calls += 1
+        return count_tokens(texts)
+
+    documents = [Document(str(number), "", "", "Words in a paragraph. " * 40, "md") for number in range(100)]
+    assert len(chunk_many(documents, max_tokens=50, overlap=0, count_tokens=counted)) == 100
+    assert calls <= 4
+
+
+def test_wiki_headings_give_the_path_too() -> None:
+    body = "Some words that fill the section. " * 10
+    chunks = split(f" = Chess = \n{body}\n = = Rules = = \n{body}\n== Openings ==\n{body}", 80)
+    assert [piece.headings for piece in chunks] == [("Chess",), ("Chess", "Rules"), ("Chess", "Openings")]
+
+
+def test_an_equation_is_no_heading() -> None:
+    body = "Some words that fill the section. " * 10
+    text = f"= x = y\n\n{body}\n\n= = =\n\n====\n\na = b = c\n\n{body}"
+    assert {piece.headings for piece in split(text, 80)} == {()}
+
+
+def test_paragraphs_that_fit_are_not_torn_even_where_no_blank_line_parts_them() -> None:
+    paragraphs = [f"Paragraph {n} says one thing. It says it in {n} ways. Then it ends." for n in range(40)]
+    chunks = split("\n".join(paragraphs), 60)
+    assert all(any(paragraph in piece.text for piece in chunks) for paragraph in paragraphs)
+
+
+def test_a_line_that_leads_in_goes_with_what_it_leads_to() -> None:
+    filler = "Words that fill the chunk up to the brim of it."
+    text = "\n\n".join([filler] * 3 + ["The limits are as follows:", "- ten hours\n- two days"] + [filler] * 3)
+    assert any("as follows:\n\n- ten hours" in piece.text for piece in split(text, 45))
+
+
+def test_chunks_are_of_like_size() -> None:
+    text = "\n\n".join("A paragraph of eight words stands right here." for _ in range(100))
+    sizes = count_tokens([piece.text for piece in split(text, 100)])
+    assert max(sizes) - min(sizes) <= 18
