@@ -24,9 +24,11 @@ Weights = dict[str, np.ndarray[Any, Any]]
 def compile_bert(model: Path, target: Path, *, graph: Callable[[Weights], BertGraph] | None = None) -> None:
     """Write the encoder in the folder `model` (config.json, model.safetensors) as the ONNX file `target`.
 
-    `graph` makes its operators of the weights: `BertGraph` in float32, unless another is given. Input `input_ids`: int32, shape (batch, tokens), without padding: texts of one length only. Output `embedding`: float32,
+    Input `input_ids`: int32, shape (batch, tokens), without padding: texts of one length only. Output `embedding`: float32,
     shape (batch, hidden), unit rows (mean over the tokens, as sentence-transformers' mean pooling and normalising do).
 
+    Args:
+        graph: makes the operators of the weights; `BertGraph`, in float32, unless another is given.
     Raises:
         DependencyMissing: onnx or safetensors is not installed.
         EmbedderError: the folder holds another architecture.

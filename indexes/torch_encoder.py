@@ -1,0 +1,78 @@
+"""A sentence-transformers model fed without a pause: half precision on CUDA, pinned copies, several batches in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from indexes.arrays import Float32Matrix, Int32Vector
+from indexes.encoding import Finish, encode_texts
+from indexes.token_batches import TokenBatch
+
+_CUDA_TOKENS = 1 << 16
+_CPU_TOKENS = 1 << 11
+_IN_FLIGHT = 3
+"""One batch on its way in, one computed, one on its way out."""
+
+
+class TorchEncoder:
+    """Encodes passages with `model` on the device it lies on; the same steps on CUDA and on the CPU, which only waits where CUDA need not.
+
+    Vectors in half precision have a cosine of at least .9999 to those in float32, so both are one embedding space.
+
+    Args:
+        model: a SentenceTransformer; brought to half precision if it lies on a CUDA device. Its pooling decides what a vector is.
+        budget: tokens of a batch with padding; 0 takes what suits the device.
+    """
+
+    def __init__(self, model: Any, *, budget: int = 0) -> None:
+        self._model = model
+        self._on_cuda = model.device.type == "cuda"
+        self._budget = budget or (_CUDA_TOKENS if self._on_cuda else _CPU_TOKENS)
+        self._dim = int(model.get_embedding_dimension())
+        if self._on_cuda:
+            model.half()
+        model.eval()
+
+    def embed(self, texts: Sequence[str]) -> Float32Matrix:
+        """Return one unit row a text, shape (n, dim), in the order given."""
+        return encode_texts(
+            texts, tokenize=self.tokenize, start=self.start, dim=self._dim, budget=self._budget, in_flight=_IN_FLIGHT
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> list[Int32Vector]:
+        """Return each text's token ids, with the special ones, cut to the model's length."""
+        limit = self._model.max_seq_length
+        encoded = self._model.tokenizer(list(texts), truncation=limit is not None, max_length=limit, verbose=False)
+        return [np.array(ids, np.int32) for ids in encoded["input_ids"]]
+
+    def start(self, batch: TokenBatch) -> Finish:
+        """Queue a batch on the device; nothing waits before the rows are asked for."""
+        import torch
+
+        ids = self._sent(batch.ids).long()
+        features = {"input_ids": ids, "attention_mask": self._sent(batch.mask).long()}
+        with torch.inference_mode():
+            rows = self._model(features)["sentence_embedding"]
+            rows = torch.nn.functional.normalize(rows.float(), dim=1)
+        if not self._on_cuda:
+            return partial(np.asarray, rows)
+        host = torch.empty(rows.shape, pin_memory=True)
+        host.copy_(rows, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+
+        def finish() -> Float32Matrix:
+            copied.synchronize()
+            return np.asarray(host)
+
+        return finish
+
+    def _sent(self, array: Any) -> Any:
+        import torch
+
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self._model.device, non_blocking=True) if self._on_cuda else tensor
