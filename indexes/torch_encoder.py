@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,9 @@ from indexes.token_batches import TokenBatch
 
 _CUDA_TOKENS = 1 << 16
 _CPU_TOKENS = 1 << 11
+_SAME = 0.9999
+"""Least cosine between two vectors of a text in one embedding space."""
+_PROBES = ("", "parental leave", "The quick brown fox jumps over the lazy dog. " * 20, "§ 5 (2) Überweisung 休暇")
 _IN_FLIGHT = 3
 """One batch on its way in, one computed, one on its way out."""
 
@@ -21,21 +25,17 @@ _IN_FLIGHT = 3
 class TorchEncoder:
     """Encodes passages with `model` on the device it lies on; the same steps on CUDA and on the CPU, which only waits where CUDA need not.
 
-    Vectors in half precision have a cosine of at least .9999 to those in float32, so both are one embedding space.
-
     Args:
-        model: a SentenceTransformer; brought to half precision if it lies on a CUDA device. Its pooling decides what a vector is.
+        model: a SentenceTransformer, left as it is. On CUDA a copy in half precision encodes, if its vectors are the same.
         budget: tokens of a batch with padding; 0 takes what suits the device.
     """
 
     def __init__(self, model: Any, *, budget: int = 0) -> None:
-        self._model = model
+        model.eval()
         self._on_cuda = model.device.type == "cuda"
+        self._model = halved(model) if self._on_cuda else model
         self._budget = budget or (_CUDA_TOKENS if self._on_cuda else _CPU_TOKENS)
         self._dim = int(model.get_embedding_dimension())
-        if self._on_cuda:
-            model.half()
-        model.eval()
 
     def embed(self, texts: Sequence[str]) -> Float32Matrix:
         """Return one unit row a text, shape (n, dim), in the order given."""
@@ -76,3 +76,12 @@ class TorchEncoder:
 
         tensor = torch.from_numpy(array)
         return tensor.pin_memory().to(self._model.device, non_blocking=True) if self._on_cuda else tensor
+
+
+def halved(model: Any) -> Any:
+    """Return a copy in half precision, or `model` itself where the copy would make another embedding space (some overflow)."""
+    half = copy.deepcopy(model).half()
+    rows = [np.asarray(one.encode(list(_PROBES), show_progress_bar=False), np.float32) for one in (model, half)]
+    lengths = [np.linalg.norm(vectors, axis=1) for vectors in rows]
+    cosines = (rows[0] * rows[1]).sum(axis=1) / (lengths[0] * lengths[1])
+    return half if bool((cosines >= _SAME).all()) else model  # NaN is no cosine, and keeps full precision

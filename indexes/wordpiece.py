@@ -45,7 +45,7 @@ class WordPiece:
         self._tokenizer: Any = Tokenizer.from_file(str(file))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._first, self._last = (_packed([self._tokenizer.token_to_id(name)]) for name in ("[CLS]", "[SEP]"))
+        self._first, self._last = (_packed([special]) for special in self._tokenizer.encode("").ids)
         self._body = max_tokens * _ID.itemsize
         self._known: dict[str, bytes] = {}
         self._lock = Lock()

@@ -52,13 +52,13 @@ def random_model(shape: str, folder: Path, device: str) -> Any:
         hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * hidden
     )
     body = Transformer(str(folder), max_seq_length=256)
-    body.auto_model = BertModel(config)
+    body.model = BertModel(config)
     return SentenceTransformer(modules=[body, Pooling(hidden)], device=device)
 
 
 def flops_a_token(model: Any, tokens: float) -> float:
     """Floating point operations of one token in a text of `tokens`: two a weight of the layers, and attention's products."""
-    body = model[0].auto_model
+    body = model[0].model
     weights = sum(parameter.numel() for parameter in body.encoder.parameters())
     return float(2 * weights + 4 * body.config.num_hidden_layers * body.config.hidden_size * tokens)
 
