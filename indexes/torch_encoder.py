@@ -62,7 +62,7 @@ class TorchEncoder:
             return partial(np.asarray, rows)
         host = torch.empty(rows.shape, pin_memory=True)
         host.copy_(rows, non_blocking=True)
-        copied = torch.cuda.Event()
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
 
         def finish() -> Float32Matrix:
