@@ -30,16 +30,17 @@ class Embedder(Protocol):
 
 
 def make_embedder(settings: Settings, *, home: Path) -> Embedder:
-    """Return the embedder that the settings name: `minilm` from its package, else a sentence-transformers model by name or folder.
+    """Return the embedder that the settings name: `minilm` or `minilm-fast` from their package, else a sentence-transformers model by name or folder.
 
     Raises:
         DependencyMissing: its packages are not installed.
         EmbedderError: the model cannot be loaded.
     """
-    if settings.embedder == "minilm":
+    if settings.embedder in ("minilm", "minilm-fast"):
         from indexes.minilm import MiniLM
 
-        return MiniLM(cache=home / "models", threads=settings.threads, device=settings.device)
+        fast = settings.embedder == "minilm-fast"
+        return MiniLM(cache=home / "models", threads=settings.threads, device=settings.device, fast=fast)
     from indexes.sentence_transformers import SentenceTransformerEmbedder
 
     return SentenceTransformerEmbedder(settings.embedder, device=settings.device, threads=settings.threads)

@@ -27,6 +27,11 @@ TEXTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def fast(models: Path) -> MiniLM:
+    return MiniLM(cache=models, threads=1, device="cpu", fast=True)
+
+
 def test_vectors_have_unit_length_whatever_the_text(minilm: MiniLM) -> None:
     vectors = minilm.embed_passages(TEXTS)
     assert vectors.shape == (len(TEXTS), 384)
@@ -42,6 +47,33 @@ def test_a_text_has_one_vector_whatever_batch_it_comes_in(minilm: MiniLM) -> Non
     alone = np.vstack([minilm.embed_queries([text]) for text in texts[:5]])
     np.testing.assert_allclose(together, backwards, atol=1e-5)
     np.testing.assert_allclose(together[:5], alone, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["exact", "fast"])
+def test_vectors_depend_neither_on_batch_nor_order_nor_threads(
+    models: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    texts = TEXTS[:5] + [f"filler number {number} " * (1 + number % 9) for number in range(95)]
+    order = np.random.default_rng(0).permutation(len(texts))
+    expected = MiniLM(cache=models, threads=1, device="cpu", fast=setting == "fast").embed_passages(texts)
+    embedder = MiniLM(cache=models, threads=2, device="cpu", fast=setting == "fast")
+    for budget in (1, 64, 512):
+        monkeypatch.setattr(module, "_BATCH_TOKENS", budget)
+        shuffled = embedder.embed_passages([texts[row] for row in order])
+        np.testing.assert_allclose(shuffled, expected[order], atol=1e-5)
+    for size in (1, 7, 64):
+        parts = [embedder.embed_passages(texts[at : at + size]) for at in range(0, len(texts), size)]
+        np.testing.assert_allclose(np.vstack(parts), expected, atol=1e-5)
+
+
+def test_the_fast_setting_is_near_the_exact_one_and_takes_less_room(minilm: MiniLM, fast: MiniLM, models: Path) -> None:
+    texts = [text for text in TEXTS if text]
+    cosines = (fast.embed_passages(texts) * minilm.embed_passages(texts)).sum(axis=1)
+    assert cosines.min() >= 0.97
+    assert cosines.max() < 0.9999  # 8 bits, not the exact graph under another name
+    exact, small = (next(models.glob(f"minilm-{kind}-*.onnx")).stat().st_size for kind in ("fp32", "int8"))
+    assert small < 0.7 * exact
 
 
 def test_near_meanings_are_nearer_than_far_ones(minilm: MiniLM) -> None:
@@ -78,7 +110,7 @@ def test_a_torn_model_file_is_an_embedder_error_that_names_it(
     tmp_path: Path, models: Path, minilm: MiniLM, content: bytes | None
 ) -> None:
     minilm.embed_queries(["compiles the graph"])
-    (graph,) = models.glob("*.onnx")
+    (graph,) = models.glob("minilm-fp32-*.onnx")
     with graph.open("rb") as file:
         half = file.read(graph.stat().st_size // 2)
     (tmp_path / graph.name).write_bytes(half if content is None else content)
@@ -100,7 +132,16 @@ def test_cuda_asked_for_where_there_is_none_is_an_error_and_not_a_slow_run(tmp_p
 
 
 def test_the_settings_choose_the_embedder(tmp_path: Path) -> None:
-    assert isinstance(make_embedder(load_settings(embedder="minilm"), home=tmp_path), MiniLM)
+    exact, fast = (make_embedder(load_settings(embedder=name), home=tmp_path) for name in ("minilm", "minilm-fast"))
+    assert isinstance(exact, MiniLM)
+    assert isinstance(fast, MiniLM)
+    assert exact.model_id == "all-MiniLM-L6-v2/fp32"
+    assert fast.model_id != exact.model_id
+
+
+def test_the_fast_setting_is_refused_on_cuda(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match="CPU only"):
+        MiniLM(cache=tmp_path, device="cuda", fast=True)
 
 
 def test_embedding_a_query_imports_neither_torch_nor_transformers_nor_onnx(models: Path, minilm: MiniLM) -> None:
