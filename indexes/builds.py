@@ -15,24 +15,27 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
 from indexes.access import UNREADABLE, Int32Vector
 from indexes.arrays import Float32Matrix
-from indexes.catalog import ChunkKey
+from indexes.batches import batched
 from indexes.errors import BuildCorrupt, IndexBackendError
 from indexes.lexical import ANALYSIS, LexicalIndex, LexicalRow, build_lexical
 from indexes.vectors import VectorIndex, vector_backend
-from indexes.vocabulary import digest
+from indexes.vocabulary import digest_all
 
 FORMAT = 1
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,80 +67,128 @@ class Manifest:
         return cls(data["build_id"], data["rows"], data["documents"], BuildConfig(**data["config"]))
 
 
-def build_id(keys: Sequence[ChunkKey], config: BuildConfig) -> str:
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """What a build's id is made of, for one chunk."""
+
+    chunk_id: str
+    document_id: str
+    embed_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRow:
+    """One chunk as a build holds it; `place` is title and headings."""
+
+    chunk_id: str
+    document_id: str
+    acl_class: int
+    place: str
+    text: str
+
+
+class Corpus(Protocol):
+    """What a build is made of. The streams run by ascending chunk id; row i of the build is their i-th."""
+
+    def document_ids(self) -> list[str]: ...
+
+    def keys(self) -> Iterable[ChunkKey]: ...
+
+    def rows(self) -> Iterable[BuildRow]: ...
+
+    def vectors(self) -> Iterable[bytes]:
+        """Each row's vector: float32, little-endian."""
+
+
+def build_id(keys: Iterable[ChunkKey], config: BuildConfig) -> str:
     """Return 16 hex digits naming the build of these chunks (by ascending chunk id) under this configuration."""
-    parts = [json.dumps(asdict(config), sort_keys=True)]
-    parts.extend(f"{key.chunk_id} {key.document_id} {key.embed_hash}" for key in keys)
-    return digest(*parts)[:16]
+    head = json.dumps(asdict(config), sort_keys=True)
+    return digest_all([head], (f"{key.chunk_id} {key.document_id} {key.embed_hash}" for key in keys))[:16]
 
 
-def write_build(
-    folder: Path,
-    keys: Sequence[ChunkKey],
-    *,
-    vectors: Float32Matrix,
-    texts: Iterable[tuple[str, str]],
-    classes: Mapping[str, int],
-    config: BuildConfig,
-) -> Manifest:
-    """Write the build of `keys` into `folder` under its id, unless it is there already.
+def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig) -> Manifest:
+    """Write the build of `corpus` into `folder` under its id, unless it is there already; one that is damaged is written again.
+
+    It is written aside, opened to see that it is whole, and renamed.
 
     Args:
         folder: holds the collection's builds.
-        keys: by ascending chunk id; row i of the build is key i.
-        vectors: float32, shape (len(keys), config.dim), unit rows.
-        texts: (title and headings, text) of each key, in the same order.
-        classes: ACL class by document id, now.
-    A build that is there but damaged is written again.
-
     Raises:
         IndexBackendError: the disk is full or the folder cannot be written; nothing half-written is left under the build's name.
+        BuildCorrupt: what was written does not agree with itself.
+    Cost: memory for the vectors once, and 40 bytes a row.
     """
-    manifest = Manifest(build_id(keys, config), len(keys), len({key.document_id for key in keys}), config)
-    target = folder / manifest.build_id
-    if _is_whole(target):
-        return manifest
-    aside = folder / f".{manifest.build_id}.{os.getpid()}.tmp"
+    name = build_id(corpus.keys(), config)
+    target = folder / name
+    if is_whole(target):
+        return Build(target).manifest
+    aside = folder / f".{name}.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)  # in a container a run that crashed may have had the same process id
     try:
         aside.mkdir(parents=True)
-        _write_files(aside, keys, vectors, texts, classes, manifest)
+        manifest = _write_files(aside, name, corpus, config)
+        Build(aside)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
         _sync(folder)
     except (OSError, ValueError, RuntimeError) as error:  # tantivy and FAISS report a full disk as the latter two
-        raise IndexBackendError(f"build {manifest.build_id} could not be written: {error}") from error
+        raise IndexBackendError(f"build {name} could not be written: {error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return manifest
 
 
-def _write_files(
-    folder: Path,
-    keys: Sequence[ChunkKey],
-    vectors: Float32Matrix,
-    texts: Iterable[tuple[str, str]],
-    classes: Mapping[str, int],
-    manifest: Manifest,
-) -> None:
-    document_ids = sorted({key.document_id for key in keys})
-    ordinals = {document_id: ordinal for ordinal, document_id in enumerate(document_ids)}
-    documents = np.array([ordinals[key.document_id] for key in keys], dtype=np.int32)
-    built_classes = np.array([classes.get(key.document_id, UNREADABLE) for key in keys], dtype=np.int32)
-    chunk_ids = np.array([key.chunk_id for key in keys], dtype="S32")
-    np.savez(folder / "rows.npz", chunk_ids=chunk_ids, documents=documents, classes=built_classes)
+def _write_files(folder: Path, name: str, corpus: Corpus, config: BuildConfig) -> Manifest:
+    document_ids = corpus.document_ids()
     (folder / "documents.json").write_text(json.dumps(document_ids), "utf-8")
-    vector_backend(manifest.config.vector_index).build(vectors, folder / "vectors.index")
-    rows = (
-        LexicalRow(int(document), max(0, int(acl_class)), title, text)
-        for document, acl_class, (title, text) in zip(documents, built_classes, texts, strict=True)
+    rows = _Rows({document_id: ordinal for ordinal, document_id in enumerate(document_ids)})
+    build_lexical(rows.through(corpus.rows()), folder / "lexical")
+    np.savez(folder / "rows.npz", chunk_ids=rows.chunk_ids(), documents=rows.documents(), classes=rows.classes())
+    vector_backend(config.vector_index).build(
+        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors.index"
     )
-    build_lexical(rows, folder / "lexical")
+    manifest = Manifest(name, len(rows), len(document_ids), config)
     files = {name: {"bytes": size, "sha256": _sha256(folder / name)} for name, size in _sizes(folder).items()}
-    content = manifest.to_json() | {"files": files}
-    (folder / "manifest.json").write_text(json.dumps(content, indent=1), "utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest.to_json() | {"files": files}, indent=1), "utf-8")
     for path in (folder, *folder.rglob("*")):
         _sync(path)
+    return manifest
+
+
+class _Rows:
+    """Collects, in a few bytes a row, what leads from a row back to its chunk while the rows pass by."""
+
+    def __init__(self, ordinals: Mapping[str, int]) -> None:
+        self._ordinals = ordinals
+        self._chunk_ids = bytearray()
+        self._documents = array("i")
+        self._classes = array("i")
+
+    def through(self, rows: Iterable[BuildRow]) -> Iterator[LexicalRow]:
+        for row in rows:
+            ordinal = self._ordinals[row.document_id]
+            self._chunk_ids += row.chunk_id.encode("ascii")
+            self._documents.append(ordinal)
+            self._classes.append(row.acl_class)
+            yield LexicalRow(ordinal, max(0, row.acl_class), row.place, row.text)
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def chunk_ids(self) -> npt.NDArray[np.bytes_]:
+        return np.frombuffer(bytes(self._chunk_ids), dtype="S32")
+
+    def documents(self) -> Int32Vector:
+        return np.frombuffer(self._documents, dtype=np.int32)
+
+    def classes(self) -> Int32Vector:
+        return np.frombuffer(self._classes, dtype=np.int32)
+
+
+def _blocks(vectors: Iterable[bytes], dim: int) -> Iterator[Float32Matrix]:
+    """The vectors in blocks of some thousand rows."""
+    for batch in batched(vectors, _BLOCK_ROWS):
+        yield np.frombuffer(b"".join(batch), dtype="<f4").reshape(-1, dim)
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -176,7 +227,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
+    """Is there a build in `folder` that can be opened?"""
     if not folder.exists():
         return False
     try:
@@ -241,6 +293,10 @@ class Build:
     def chunk_ids(self, rows: Iterable[int]) -> list[str]:
         """Return the chunk ids of the rows, in their order."""
         return [self._chunk_ids[row].decode("ascii") for row in rows]
+
+    def row_numbers(self) -> dict[str, int]:
+        """Return each chunk's row, for `verify`."""
+        return {raw.decode("ascii"): row for row, raw in enumerate(self._chunk_ids)}
 
     def chunk_id_set(self) -> set[str]:
         """Return all chunk ids, for `verify`."""

@@ -6,6 +6,7 @@ before it or after it, in this process and in any other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,31 +36,6 @@ class CollectionState:
     live: str | None
     epoch: int
     newest_class: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentState:
-    """What an ingestion must know of a stored document to tell whether its source item changed."""
-
-    document_id: str
-    source: str
-    path: str
-    uri: str
-    title: str
-    format: str
-    metadata: Mapping[str, Any]
-    source_hash: str
-    content_hash: str
-    acl: Acl
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkKey:
-    """What a build needs of one chunk."""
-
-    chunk_id: str
-    document_id: str
-    embed_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +87,7 @@ class Catalog:
         from sqlalchemy.exc import DatabaseError
 
         from indexes import tables
+        from indexes.migrations import migrate
 
         check_name(tenant, "tenant")
         if create:
@@ -120,7 +97,7 @@ class Catalog:
                 f"tenant {tenant!r} holds nothing here; run: loremill ingest SOURCE --tenant {tenant}"
             )
         engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60.0})
-        event.listen(engine, "connect", _pragmas)
+        event.listen(engine, "connect", connect_pragmas)
         try:
             with engine.connect() as db:
                 known = inspect(db).has_table(tables.state.name)
@@ -130,13 +107,16 @@ class Catalog:
                     tables.metadata.create_all(db)
                     row = {"key": "schema", "value": str(tables.SCHEMA_VERSION)}
                     db.execute(insert(tables.state).on_conflict_do_nothing(), row)
+            version = select(tables.state.c.value).where(tables.state.c.key == "schema")
             with engine.connect() as db:
-                found = db.execute(select(tables.state.c.value).where(tables.state.c.key == "schema")).scalar()
+                found = db.execute(version).scalar()
             if found != str(tables.SCHEMA_VERSION):
-                raise IndexBackendError(
-                    f"{path} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
-                    "use the version that wrote it, or ingest into a new home"
-                )
+                with engine.begin() as db:
+                    db.exec_driver_sql("BEGIN IMMEDIATE")
+                    migrate(db, found=db.execute(version).scalar(), path=str(path))
+        except IndexBackendError:
+            engine.dispose()
+            raise
         except DatabaseError as error:
             engine.dispose()
             raise IndexBackendError(f"the catalog {path} cannot be opened: {error.orig or error}") from error
@@ -144,6 +124,11 @@ class Catalog:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return Path(str(self._engine.url.database))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -235,6 +220,20 @@ class Catalog:
             rows = db.execute(select(table.c.class_id, table.c.allow, table.c.deny))
             return {row.class_id: Acl(tuple(row.allow), tuple(row.deny)) for row in rows}
 
+    def class_id(self, acl: Acl) -> int:
+        """Return the id of the ACL's class, making it if it is new. A class never changes its meaning."""
+        from sqlalchemy import insert, select
+
+        from indexes.tables import acl_classes as table
+
+        key = json.dumps([acl.allow, acl.deny])
+        with self.write() as db:
+            found = db.execute(select(table.c.class_id).where(table.c.key == key)).scalar()
+            if found is None:
+                row = {"allow": list(acl.allow), "deny": list(acl.deny), "key": key}
+                found = db.execute(insert(table).returning(table.c.class_id), row).scalar_one()
+        return int(found)
+
     def document_classes(self, collection: str) -> dict[str, int]:
         """Return the ACL class of every document of the collection."""
         from sqlalchemy import select
@@ -262,24 +261,6 @@ class Catalog:
         return confirmed
 
     # -- documents ---------------------------------------------------------------------------------------------------
-
-    def document_states(self, collection: str) -> dict[str, DocumentState]:
-        """Return what is stored of every document of the collection, by document id."""
-        from sqlalchemy import select
-
-        from indexes.tables import acl_classes, documents
-
-        joined = documents.join(acl_classes, acl_classes.c.class_id == documents.c.class_id)
-        names = [name for name in DocumentState.__slots__ if name != "acl"]
-        query = select(*(documents.c[name] for name in names), acl_classes.c.allow, acl_classes.c.deny)
-        with self.read() as db:
-            rows = db.execute(query.select_from(joined).where(documents.c.collection == collection))
-            return {
-                row.document_id: DocumentState(
-                    **{name: getattr(row, name) for name in names}, acl=Acl(tuple(row.allow), tuple(row.deny))
-                )
-                for row in rows
-            }
 
     def listing(
         self, collection: str, *, access: AccessFilter, limit: int = 100, after: str | None = None
@@ -350,61 +331,23 @@ class Catalog:
         with self.read() as db:
             return set(db.execute(query).scalars())
 
-    def chunk_keys(self, collection: str) -> list[ChunkKey]:
-        """Return the keys of every chunk of the collection, by ascending chunk id."""
-        from sqlalchemy import select
-
-        from indexes.tables import chunks
-
-        query = select(chunks.c.chunk_id, chunks.c.document_id, chunks.c.embed_hash)
-        with self.read() as db:
-            rows = db.execute(query.where(chunks.c.collection == collection).order_by(chunks.c.chunk_id))
-            return [ChunkKey(*row) for row in rows]
-
-    def chunk_texts(self, collection: str) -> Iterator[tuple[str, str, str, tuple[str, ...], str]]:
-        """Yield (chunk_id, document_id, title, headings, text) of every chunk, by ascending chunk id. For building indexes only."""
+    def siblings(self, collection: str, chunk_id: str, *, access: AccessFilter) -> list[Chunk]:
+        """Return all chunks of a chunk's document in reading order; none where there is none that `access` may read."""
         from sqlalchemy import select
 
         from indexes.tables import chunks, documents
 
-        joined = chunks.join(
-            documents,
-            (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
-        )
+        own = select(chunks.c.document_id).where(chunks.c.collection == collection, chunks.c.chunk_id == chunk_id)
+        owner = (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id)
         query = (
-            select(chunks.c.chunk_id, chunks.c.document_id, documents.c.title, chunks.c.headings, chunks.c.text)
-            .select_from(joined)
-            .where(chunks.c.collection == collection)
-            .order_by(chunks.c.chunk_id)
+            select(*chunks.c)
+            .select_from(chunks.join(documents, owner))
+            .where(chunks.c.collection == collection, chunks.c.document_id == own.scalar_subquery())
+            .where(documents.c.class_id.in_(sorted(access.classes)))
+            .order_by(chunks.c.ordinal)
         )
         with self.read() as db:
-            for row in db.execution_options(yield_per=1000).execute(query):
-                yield row.chunk_id, row.document_id, row.title, tuple(row.headings), row.text
-
-    def documents_with_chunks(self, collection: str) -> Iterator[tuple[str, str, list[tuple[str, Chunk]]]]:
-        """Yield (document_id, text, its (chunk_id, chunk) pairs), by document id. For `verify` only: no principal is asked."""
-        from sqlalchemy import select
-
-        from indexes.tables import chunks, documents
-
-        texts = select(documents.c.document_id, documents.c.text).where(documents.c.collection == collection)
-        parts = select(chunks).where(chunks.c.collection == collection)
-        with self.read() as db:
-            for row in db.execute(texts.order_by(documents.c.document_id)).all():
-                found = db.execute(parts.where(chunks.c.document_id == row.document_id).order_by(chunks.c.ordinal))
-                yield row.document_id, row.text, [(part.chunk_id, _chunk(part)) for part in found]
-
-    def stored_text(self, collection: str, document_id: str) -> str:
-        """Return a document's text for cutting it anew. For ingestion only: no principal is asked."""
-        from sqlalchemy import select
-
-        from indexes.tables import documents
-
-        query = select(documents.c.text).where(
-            documents.c.collection == collection, documents.c.document_id == document_id
-        )
-        with self.read() as db:
-            return str(db.execute(query).scalar_one())
+            return [_chunk(row) for row in db.execute(query)]
 
     def document_text(self, collection: str, document_id: str, *, access: AccessFilter) -> str | None:
         """Return a document's text, or None if there is none that `access` may read."""
@@ -436,7 +379,8 @@ def _chunk(row: Any) -> Chunk:
     return Chunk(row.document_id, row.ordinal, row.start, row.end, row.text, tuple(row.headings))
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
+def connect_pragmas(connection: Any, _record: Any) -> None:
+    """Set up a new connection of the driver."""
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",

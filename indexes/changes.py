@@ -1,158 +1,141 @@
-"""Writing to the catalog: what one ingestion changes, applied in one transaction."""
+"""The commit's statements: what staging holds becomes the catalog, inside the transaction of `Staging.commit`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from indexes.batches import batched
-from indexes.catalog import Catalog, DocumentState, now
-from indexes.vocabulary import Acl, Chunk, Document
+from indexes.catalog import now
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """A document with what the catalog adds to it."""
+def apply_staged(db: Connection, collection: str, *, sources: Iterable[str]) -> None:
+    """Move everything staged into the catalog; bump the epoch if anything that is served changed.
 
-    document: Document
-    source: str
-    path: str
-    source_hash: str
-    acl: Acl
-    chunks: Sequence[tuple[Chunk, str]]
-    """Chunks in order, each with the hash of the text that was embedded."""
+    Args:
+        sources: whose old quarantine entries the staged ones replace.
+    """
+    from sqlalchemy import delete, insert, select, update
 
+    from indexes import tables as t
 
-@dataclass(frozen=True, slots=True)
-class QuarantineEntry:
-    """A source item that could not be indexed, and why."""
-
-    uri: str
-    source: str
-    document_id: str
-    source_hash: str
-    stage: str
-    error: str
-    message: str
-
-    def to_json(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in ("uri", "stage", "error", "message")}
-
-
-@dataclass(slots=True)
-class CatalogChange:
-    """Everything one ingestion changes, applied in one transaction by `Catalog.apply`."""
-
-    upserts: list[StoredDocument] = field(default_factory=list)
-    touched: list[DocumentState] = field(default_factory=list)
-    """Same text; place, title-independent metadata or rights changed."""
-    deletes: list[str] = field(default_factory=list)
-    quarantined: list[QuarantineEntry] = field(default_factory=list)
-    sources_seen: set[str] = field(default_factory=set)
-    """Sources whose old quarantine entries this run replaces."""
-
-    def changes_documents(self) -> bool:
-        return bool(self.upserts or self.touched or self.deletes)
+    served = changes_served(db)
+    freed = _freed(db, collection)
+    gone = select(t.staged_gone.c.document_id)
+    retold = gone.where(~t.staged_gone.c.same_text)
+    leaving = {t.chunks: gone, t.documents: gone, t.text_uses: retold, t.signatures: retold, t.bands: retold}
+    for table, names in leaving.items():
+        db.execute(delete(table).where(table.c.collection == collection, table.c.document_id.in_(names)))
+    db.execute(
+        delete(t.quarantine).where(t.quarantine.c.collection == collection, t.quarantine.c.source.in_(list(sources)))
+    )
+    for table in t.MOVED:
+        copy = t.staged.tables[f"staged.{table.name}"]
+        move = insert(table).from_select([c.name for c in table.c], select(*copy.c))
+        db.execute(move.prefix_with("OR REPLACE"))
+    _apply_touched(db, collection)
+    _move_embeddings(db)
+    _forget(db, freed)
+    if served:
+        bump = update(t.collections).where(t.collections.c.name == collection)
+        db.execute(bump.values(epoch=t.collections.c.epoch + 1))
 
 
-def quarantined(catalog: Catalog, collection: str) -> list[QuarantineEntry]:
-    """Return the collection's quarantine, by uri."""
+def changes_served(db: Connection) -> bool:
+    """Is anything staged that a search could tell?"""
+    from sqlalchemy import literal, select
+
+    from indexes.tables import staged_gone, staged_touched
+
+    found = db.execute(select(literal(1)).select_from(staged_gone).limit(1)).first()
+    return bool(found or db.execute(select(literal(1)).where(staged_touched.c.served).limit(1)).first())
+
+
+def _apply_touched(db: Connection, collection: str) -> None:
+    from sqlalchemy import select, update
+
+    from indexes.tables import documents, staged_touched
+
+    names = ("source", "path", "uri", "mark", "class_id")
+    values = {
+        name: select(staged_touched.c[name])
+        .where(staged_touched.c.document_id == documents.c.document_id)
+        .scalar_subquery()
+        for name in names
+    }
+    touched = documents.c.document_id.in_(select(staged_touched.c.document_id))
+    db.execute(update(documents).where(documents.c.collection == collection, touched).values(**values))
+
+
+def _move_embeddings(db: Connection) -> None:
+    """Keep the staged vectors that a chunk uses; a run that was killed may have left others."""
+    from sqlalchemy import exists, insert, select
+
+    from indexes.tables import embeddings, staged_embeddings, text_uses
+
+    used = exists().where(text_uses.c.text_hash == staged_embeddings.c.text_hash)
+    rows = select(*staged_embeddings.c).where(used)
+    db.execute(insert(embeddings).prefix_with("OR IGNORE").from_select([c.name for c in embeddings.c], rows))
+
+
+def _freed(db: Connection, collection: str) -> list[str]:
+    """Embedding texts of documents that go or change: candidates for forgetting."""
     from sqlalchemy import select
 
-    from indexes.tables import quarantine
+    from indexes.tables import staged_gone, text_uses
 
-    columns = [quarantine.c[name] for name in QuarantineEntry.__slots__]
-    query = select(*columns).where(quarantine.c.collection == collection).order_by(quarantine.c.uri)
-    with catalog.read() as db:
-        return [QuarantineEntry(*row) for row in db.execute(query)]
-
-
-def apply_change(db: Connection, collection: str, change: CatalogChange) -> None:
-    """Write a change inside the transaction `db`; bumps the epoch if any document changed."""
-    from sqlalchemy import delete, insert, update
-
-    from indexes.tables import chunks, collections, documents, quarantine
-
-    gone = [*change.deletes, *(stored.document.document_id for stored in change.upserts)]
-    for batch in batched(gone):
-        for table in (chunks, documents):
-            db.execute(delete(table).where(table.c.collection == collection, table.c.document_id.in_(batch)))
-    for stored in change.upserts:
-        db.execute(insert(documents), _document_row(db, collection, stored))
-        if stored.chunks:
-            db.execute(insert(chunks), [_chunk_row(collection, chunk, hash_) for chunk, hash_ in stored.chunks])
-    for state in change.touched:
-        values: dict[str, Any] = {"uri": state.uri, "path": state.path, "source": state.source}
-        values |= {
-            "metadata": dict(state.metadata),
-            "class_id": class_id(db, state.acl),
-            "source_hash": state.source_hash,
-        }
-        db.execute(
-            update(documents)
-            .where(documents.c.collection == collection, documents.c.document_id == state.document_id)
-            .values(**values)
-        )
-    for source in change.sources_seen:
-        db.execute(delete(quarantine).where(quarantine.c.collection == collection, quarantine.c.source == source))
-    for entry in change.quarantined:
-        row = {name: getattr(entry, name) for name in QuarantineEntry.__slots__}
-        db.execute(insert(quarantine).prefix_with("OR REPLACE"), row | {"collection": collection, "at": now()})
-    if change.changes_documents():
-        bump = update(collections).where(collections.c.name == collection)
-        db.execute(bump.values(epoch=collections.c.epoch + 1))
+    retold = select(staged_gone.c.document_id).where(~staged_gone.c.same_text)
+    query = select(text_uses.c.text_hash).where(
+        text_uses.c.collection == collection, text_uses.c.document_id.in_(retold)
+    )
+    return list(db.execute(query.distinct()).scalars())
 
 
-def _document_row(db: Connection, collection: str, stored: StoredDocument) -> dict[str, Any]:
-    document = stored.document
-    return {
-        "collection": collection,
-        "document_id": document.document_id,
-        "source": stored.source,
-        "path": stored.path,
-        "uri": document.uri,
-        "title": document.title,
-        "format": document.format,
-        "metadata": dict(document.metadata),
-        "content_hash": document.content_hash,
-        "source_hash": stored.source_hash,
-        "class_id": class_id(db, stored.acl),
-        "text": document.text,
-        "ingested": now(),
-    }
+def _forget(db: Connection, hashes: list[str]) -> None:
+    """Remove the vectors of texts that no document of the tenant has any more."""
+    from sqlalchemy import delete, exists
+
+    from indexes.batches import batched
+    from indexes.tables import embeddings, text_uses
+
+    used = exists().where(text_uses.c.text_hash == embeddings.c.text_hash)
+    for batch in batched(hashes):
+        db.execute(delete(embeddings).where(embeddings.c.text_hash.in_(batch), ~used))
 
 
-def class_id(db: Connection, acl: Acl) -> int:
-    """Return the id of the ACL's class, making it if it is new. A class never changes its meaning."""
-    from sqlalchemy import insert, select
+def record_duplicates(db: Connection, collection: str, near: Iterable[tuple[str, str, float]], *, exact: bool) -> None:
+    """Write down which documents repeat another: equal texts as they are found here, near ones as given.
 
-    from indexes.tables import acl_classes as table
+    Args:
+        near: (document id, that of the first like it, similarity); an equal text counts above them.
+        exact: record equal texts.
+    """
+    from sqlalchemy import delete, func, insert, literal, select
 
-    key = json.dumps([acl.allow, acl.deny])
-    found = db.execute(select(table.c.class_id).where(table.c.key == key)).scalar()
-    if found is None:
-        row = {"allow": list(acl.allow), "deny": list(acl.deny), "key": key}
-        found = db.execute(insert(table).returning(table.c.class_id), row).scalar_one()
-    return int(found)
+    from indexes.tables import documents, duplicates
 
-
-def _chunk_row(collection: str, chunk: Chunk, embed_hash: str) -> dict[str, Any]:
-    return {
-        "collection": collection,
-        "chunk_id": chunk.chunk_id,
-        "document_id": chunk.document_id,
-        "ordinal": chunk.ordinal,
-        "start": chunk.start,
-        "end": chunk.end,
-        "headings": list(chunk.headings),
-        "text": chunk.text,
-        "embed_hash": embed_hash,
-    }
+    db.execute(delete(duplicates).where(duplicates.c.collection == collection))
+    rows = [
+        {"collection": collection, "document_id": document_id, "of": of, "similarity": similarity}
+        for document_id, of, similarity in near
+    ]
+    if rows:
+        db.execute(insert(duplicates), rows)
+    if not exact:
+        return
+    first = func.min(documents.c.document_id).over(partition_by=documents.c.text_hash)
+    texts = (
+        select(documents.c.document_id, first.label("of"))
+        .where(documents.c.collection == collection, documents.c.text != "")
+        .subquery()
+    )
+    equal = select(literal(collection), texts.c.document_id, texts.c.of, literal(1.0)).where(
+        texts.c.of != texts.c.document_id
+    )
+    columns = ["collection", "document_id", "of", "similarity"]
+    db.execute(insert(duplicates).prefix_with("OR REPLACE").from_select(columns, equal))
 
 
 def record_build(db: Connection, collection: str, build_id: str, manifest: dict[str, Any]) -> None:
@@ -165,12 +148,14 @@ def record_build(db: Connection, collection: str, build_id: str, manifest: dict[
     db.execute(insert(builds).prefix_with("OR REPLACE"), row)
 
 
-def prune_embeddings(db: Connection, hashes: set[str]) -> None:
-    """Remove the cached vectors of texts that no chunk of the tenant has any more."""
-    from sqlalchemy import delete, exists, select
+def record_source(
+    db: Connection, collection: str, name: str, spec: Mapping[str, Any], *, adopted: Iterable[str]
+) -> None:
+    """Write down how a source was opened, so that a retry can open it again; `adopted` are names it had before."""
+    from sqlalchemy import delete, insert
 
-    from indexes.tables import chunks, embeddings
+    from indexes.tables import sources
 
-    used = exists(select(1).where(chunks.c.embed_hash == embeddings.c.text_hash))
-    for batch in batched(sorted(hashes)):
-        db.execute(delete(embeddings).where(embeddings.c.text_hash.in_(batch), ~used))
+    db.execute(delete(sources).where(sources.c.collection == collection, sources.c.name.in_(list(adopted))))
+    row = {"collection": collection, "name": name, "spec": dict(spec), "ingested": now()}
+    db.execute(insert(sources).prefix_with("OR REPLACE"), row)

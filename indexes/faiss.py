@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ def _faiss() -> Any:
 class FaissBackend:
     """Builds and opens `IndexFlatIP` files."""
 
-    def build(self, vectors: Float32Matrix, path: Path) -> None:
+    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path) -> None:
         faiss = _faiss()
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        index = faiss.IndexFlatIP(dim)
+        for vectors in blocks:
+            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         faiss.write_index(index, str(path))
 
     def open(self, path: Path) -> FaissIndex:

@@ -172,6 +172,15 @@ class LexicalIndex:
             scores[place[int(row)]] = score
         return scores
 
+    def holds(self, row: int, terms: Iterable[str]) -> bool:
+        """Has the row a posting for each of the terms in its text? For `verify`: no rights are asked."""
+        from tantivy import Occur, Query
+
+        clauses = [Query.term_query(self._schema, "text", term, "basic") for term in terms]
+        clauses.append(Query.term_query(self._schema, "row", row))
+        every = Query.boolean_query([(Occur.Must, clause) for clause in clauses])
+        return bool(self._searcher.search(every, 1, count=True).count == 1)
+
     def terms(self, text: str) -> list[str]:
         """Return the analysed terms of `text` in order, each once."""
         return list(dict.fromkeys(self._analyzer.analyze(text)))

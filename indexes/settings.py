@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(100_000_000, ge=1, description="larger source items are quarantined")
     max_query_chars: int = Field(20_000, ge=1, description="longer queries are refused")
     parse_timeout_s: float = Field(60.0, gt=0)
+    parse_workers: int = Field(0, ge=0, description="documents parsed at once; 0 means one a core")
     generator: str = Field("extractive", description="extractive, openai or gguf")
     openai_base_url: str = ""
     openai_model: str = ""

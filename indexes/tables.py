@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -45,12 +58,24 @@ documents = Table(
     Column("format", String, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("content_hash", String, nullable=False),
-    Column("source_hash", String, nullable=False, comment="of the raw item and the parser's version"),
+    Column("source_hash", String, nullable=False, comment="of the raw item"),
+    Column(
+        "mark", String, nullable=False, default="", comment="the item's version mark in its source; empty where unknown"
+    ),
+    Column("recipe", String, nullable=False, default="", comment="how item became text: another recipe, another look"),
+    Column("parser", String, nullable=False, default="", comment="parser with its libraries' versions"),
+    Column("parent", String, comment="document id of what it was attached to"),
+    Column("pii", JSON, comment="type, start and end of what was found; never the value"),
     Column("class_id", Integer, ForeignKey("acl_classes.class_id"), nullable=False),
+    Column(
+        "text_hash", String, nullable=False, default="", comment="sha256 of the text alone; equal ones are duplicates"
+    ),
     Column("text", Text, nullable=False),
     Column("ingested", String, nullable=False),
 )
 Index("documents_by_uri", documents.c.collection, documents.c.uri)
+Index("documents_by_parent", documents.c.collection, documents.c.parent)
+Index("documents_by_source_hash", documents.c.collection, documents.c.source_hash)
 
 chunks = Table(
     "chunks",
@@ -66,7 +91,63 @@ chunks = Table(
     Column("embed_hash", String, nullable=False, comment="of the text that was embedded"),
 )
 Index("chunks_by_document", chunks.c.collection, chunks.c.document_id)
-Index("chunks_by_embedding", chunks.c.embed_hash)
+
+text_uses = Table(
+    "text_uses",
+    metadata,
+    Column("text_hash", String, primary_key=True, comment="of an embedding text, under any chunk size there ever was"),
+    Column("collection", String, primary_key=True),
+    Column("document_id", String, primary_key=True),
+)
+Index("text_uses_by_document", text_uses.c.collection, text_uses.c.document_id)
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("document_id", String, primary_key=True),
+    Column("signature", LargeBinary, nullable=False, comment="MinHash of the text"),
+)
+
+bands = Table(
+    "bands",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("band", LargeBinary, primary_key=True, comment="documents that share one may be near-duplicates"),
+    Column("document_id", String, primary_key=True),
+)
+Index("bands_by_document", bands.c.collection, bands.c.document_id)
+
+duplicates = Table(
+    "duplicates",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("document_id", String, primary_key=True),
+    Column("of", String, nullable=False, comment="the first of those with this text, by document id"),
+    Column("similarity", Float, nullable=False, comment="1 for equal texts, else estimated Jaccard"),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("name", String, primary_key=True, comment="identity of the source"),
+    Column("spec", JSON, nullable=False, comment="how it was opened, under which rights and contract"),
+    Column("ingested", String, nullable=False),
+)
+
+ingestions = Table(
+    "ingestions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("collection", String, nullable=False),
+    Column("subject", String, nullable=False, comment="who asked for it, and who may see how it went"),
+    Column("status", String, nullable=False),
+    Column("created", String, nullable=False),
+    Column("ended", String),
+    Column("report", JSON),
+    Column("error", JSON),
+)
 
 quarantine = Table(
     "quarantine",
@@ -76,6 +157,9 @@ quarantine = Table(
     Column("source", String, nullable=False),
     Column("document_id", String, nullable=False),
     Column("source_hash", String, nullable=False),
+    Column("mark", String, nullable=False, default=""),
+    Column("recipe", String, nullable=False, default=""),
+    Column("parent", String),
     Column("stage", String, nullable=False),
     Column("error", String, nullable=False),
     Column("message", String, nullable=False),
@@ -110,4 +194,43 @@ embeddings = Table(
     Column("model_id", String, primary_key=True),
     Column("text_hash", String, primary_key=True),
     Column("vector", LargeBinary, nullable=False, comment="float32, little-endian"),
+)
+
+# -- staging: what an ingestion prepares before its commit, in a database of its own that is attached as `staged` --------
+
+staged = MetaData(schema="staged")
+
+
+def _copy(table: Table) -> Table:
+    return Table(table.name, staged, *(Column(c.name, c.type, primary_key=c.primary_key) for c in table.columns))
+
+
+MOVED = (documents, chunks, text_uses, signatures, bands, quarantine)
+"""Tables whose staged rows are moved over as they are."""
+
+staged_documents, staged_chunks, staged_text_uses, staged_signatures, staged_bands, staged_quarantine = map(
+    _copy, MOVED
+)
+staged_embeddings = _copy(embeddings)
+
+staged_seen = Table("seen", staged, Column("document_id", String, primary_key=True))
+
+staged_gone = Table(
+    "gone",
+    staged,
+    Column("document_id", String, primary_key=True),
+    Column("replaced", Boolean, nullable=False, comment="another version takes its place"),
+    Column("same_text", Boolean, nullable=False, comment="what was embedded of it stays known"),
+)
+
+staged_touched = Table(
+    "touched",
+    staged,
+    Column("document_id", String, primary_key=True),
+    Column("source", String),
+    Column("path", String),
+    Column("uri", String),
+    Column("mark", String),
+    Column("class_id", Integer),
+    Column("served", Boolean, comment="something that a search shows or filters by has changed"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -54,7 +55,8 @@ class VectorIndex(Protocol):
 class VectorBackend(Protocol):
     """What a backend's module offers: build a file from rows, open it for reading."""
 
-    def build(self, vectors: Float32Matrix, path: Path) -> None: ...
+    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path) -> None:
+        """Write the rows, which come in blocks of shape (any, dim), as the file `path`."""
 
     def open(self, path: Path) -> VectorIndex: ...
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from indexes.errors import ConfigError
@@ -21,8 +22,13 @@ _NAME = re.compile(r"[\w][\w.@+-]{0,127}", re.UNICODE)
 
 def digest(*parts: str | bytes) -> str:
     """Return the sha256 of the parts as 64 hex digits; parts are length-prefixed, so their borders count."""
+    return digest_all(parts)
+
+
+def digest_all(*streams: Iterable[str | bytes]) -> str:
+    """As `digest`, over parts that come in streams, one after the other."""
     sha = hashlib.sha256()
-    for part in parts:
+    for part in chain(*streams):
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         sha.update(len(data).to_bytes(8, "big"))
         sha.update(data)

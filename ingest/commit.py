@@ -1,4 +1,4 @@
-"""The last steps of an ingestion: embed what is new, write the build aside, then switch catalog and release in one transaction."""
+"""The last steps of an ingestion: write the build aside, then switch catalog and release in one transaction."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from indexes.builds import BuildConfig, Manifest, write_build
-from indexes.catalog import Catalog, ChunkKey
-from indexes.changes import CatalogChange, StoredDocument, apply_change, class_id, prune_embeddings, record_build
+from indexes.builds import BuildConfig, Manifest, is_whole, write_build
+from indexes.catalog import Catalog
+from indexes.changes import (
+    apply_staged,
+    changes_served,
+    record_build,
+    record_duplicates,
+    record_source,
+)
 from indexes.embedder import Embedder
 from indexes.errors import IngestError
-from ingest.embed import Progress, embed_missing, load_vectors
+from indexes.staging import Staging
+from indexes.upcoming import Upcoming
+from ingest.contract_rules import Duplicates
+from ingest.duplicates import THRESHOLD
+from ingest.encode import Progress
+from ingest.repeats import near_duplicates
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,11 +34,20 @@ if TYPE_CHECKING:
 _BUILDS_KEPT = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a collection serves: the release, its build, and what that was made with."""
+
+    release: str
+    build: str
+    config: BuildConfig
+
+
 class Serving(Protocol):
     """How a new build becomes what is served; releases live on a floor above this one."""
 
-    def chunker(self, catalog: Catalog, collection: str) -> str | None:
-        """Return the name of the chunker of the live build, None if nothing is live."""
+    def live(self, catalog: Catalog, collection: str) -> Live | None:
+        """Return what is live, None if nothing is."""
 
     def vector_index(self) -> str:
         """Return the vector backend for new builds."""
@@ -37,28 +57,47 @@ class Serving(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The source that is recorded with the commit: its names now and before, and how it was opened."""
+
+    name: str
+    adopted: frozenset[str]
+    spec: Mapping[str, Any]
+    complete: bool
+    """It listed all it has, so its earlier quarantine is history."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a commit did."""
+    """What a commit did: chunks added and removed, documents that repeat another."""
 
     build: str
     release: str
-    chunks_added: int
-    chunks_removed: int
-    embedded: int
-    reused: int
+    added: int
+    removed: int
+    duplicates: int
+
+
+def staging_path(folder: Path) -> Path:
+    """Where the ingestion of the collection in `folder` prepares its changes."""
+    from indexes.tables import SCHEMA_VERSION
+
+    return folder / f"staging-{SCHEMA_VERSION}.db"
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the collection for one ingestion at a time; the lock falls with the process that holds it.
 
+    Args:
+        wait: until it is free.
     Raises:
         IngestError: another ingestion of this collection is running.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "ingest.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise IngestError(
                 f"another ingestion of collection {folder.name!r} is running; wait for it to end"
@@ -69,92 +108,70 @@ def exclusive(folder: Path) -> Iterator[None]:
 def commit(
     catalog: Catalog,
     folder: Path,
-    collection: str,
-    change: CatalogChange,
+    staging: Staging,
     *,
-    texts: Mapping[str, str],
+    origin: Origin | None,
     embedder: Embedder,
     chunker: str,
+    duplicates: Duplicates,
     serving: Serving,
     progress: Progress,
 ) -> Outcome:
-    """Make `change` the served state.
+    """Make what is staged the served state.
 
     Args:
         folder: the collection's folder; builds lie in `builds/` below it.
-        texts: embedding texts by hash, for every chunk of `change.upserts`.
+        duplicates: which documents count as repeating another.
     Raises:
-        EmbedderError, IndexBackendError: nothing served has changed.
+        IndexBackendError: nothing served has changed.
     """
-    embedded = embed_missing(catalog, embedder, texts, progress=progress)
-    before = catalog.chunk_keys(collection)
-    after = _keys_after(before, change)
     config = BuildConfig(embedder.model_id, embedder.dim, chunker, serving.vector_index())
+    live = serving.live(catalog, staging.collection)
+    if live is not None and _serves_on(live, staging, folder, config):
+        with staging.commit() as db:
+            kept = _settle(db, staging.collection, origin, live.build)
+            repeated = _count_duplicates(db, staging.collection)
+        _collect_builds(folder / "builds", kept)
+        return Outcome(live.build, live.release, 0, 0, repeated)
+    upcoming = Upcoming(staging, model_id=embedder.model_id)
+    added, removed = upcoming.differences()
     progress("build", 0, 1)
-    manifest = write_build(
-        folder / "builds",
-        after,
-        vectors=load_vectors(catalog, embedder, [key.embed_hash for key in after]),
-        texts=_texts(catalog, collection, change, after),
-        classes=_classes_after(catalog, collection, change),
-        config=config,
-    )
+    manifest = write_build(folder / "builds", upcoming, config=config)
     progress("build", 1, 1)
-    with catalog.write() as db:
-        apply_change(db, collection, change)
-        record_build(db, collection, manifest.build_id, manifest.to_json())
-        release = serving.serve(db, collection, manifest)
-        prune_embeddings(db, {key.embed_hash for key in before} - {key.embed_hash for key in after})
-        kept = _kept_builds(db, collection, manifest.build_id)
+    with staging.commit() as db:
+        record_build(db, staging.collection, manifest.build_id, manifest.to_json())
+        kept = _settle(db, staging.collection, origin, manifest.build_id)
+        near = near_duplicates(db, staging.collection, threshold=duplicates.near or THRESHOLD)
+        record_duplicates(db, staging.collection, near, exact=duplicates.exact)
+        repeated = _count_duplicates(db, staging.collection)
+        release = serving.serve(db, staging.collection, manifest)
     _collect_builds(folder / "builds", kept)
-    old, new = {key.chunk_id for key in before}, {key.chunk_id for key in after}
-    added = len(new - old)
-    return Outcome(manifest.build_id, release, added, len(old - new), embedded, max(0, added - embedded))
+    return Outcome(manifest.build_id, release, added, removed, repeated)
 
 
-def _keys_after(before: list[ChunkKey], change: CatalogChange) -> list[ChunkKey]:
-    """Return the chunk keys as they will be, by ascending chunk id."""
-    replaced = {*change.deletes, *(stored.document.document_id for stored in change.upserts)}
-    keys = [key for key in before if key.document_id not in replaced]
-    for stored in change.upserts:
-        keys += [ChunkKey(chunk.chunk_id, chunk.document_id, name) for chunk, name in stored.chunks]
-    return sorted(keys, key=lambda key: key.chunk_id)
+def _serves_on(live: Live, staging: Staging, folder: Path, config: BuildConfig) -> bool:
+    """Is what is served what would be built anew?"""
+    with staging.read() as db:
+        changed = changes_served(db)
+    return not changed and live.config == config and is_whole(folder / "builds" / live.build)
 
 
-def _texts(catalog: Catalog, collection: str, change: CatalogChange, keys: list[ChunkKey]) -> Iterator[tuple[str, str]]:
-    """Yield (title and headings, text) of each key in order: new chunks from the change, the others from the catalog."""
-    new = {
-        chunk.chunk_id: (_place(stored, chunk.headings), chunk.text)
-        for stored in change.upserts
-        for chunk, _ in stored.chunks
-    }
-    wanted = {key.chunk_id for key in keys} - new.keys()
-    stored_texts = (
-        (chunk_id, (" ".join(dict.fromkeys((title, *headings))), text))
-        for chunk_id, _, title, headings, text in catalog.chunk_texts(collection)
-        if chunk_id in wanted
-    )
-    for key in keys:
-        if key.chunk_id in new:
-            yield new[key.chunk_id]
-            continue
-        for chunk_id, texts in stored_texts:  # both run by ascending chunk id
-            if chunk_id == key.chunk_id:
-                yield texts
-                break
+def _settle(db: Connection, collection: str, origin: Origin | None, build: str) -> set[str]:
+    """Move staging over, record the source, and return the builds that are kept."""
+    complete = {origin.name, *origin.adopted} if origin is not None and origin.complete else ()
+    apply_staged(db, collection, sources=complete)
+    if origin is not None and origin.spec:
+        record_source(db, collection, origin.name, origin.spec, adopted=origin.adopted)
+    return _kept_builds(db, collection, build)
 
 
-def _place(stored: StoredDocument, headings: tuple[str, ...]) -> str:
-    return " ".join(dict.fromkeys((stored.document.title, *headings)))
+def _count_duplicates(db: Connection, collection: str) -> int:
+    from sqlalchemy import func, select
 
+    from indexes.tables import duplicates
 
-def _classes_after(catalog: Catalog, collection: str, change: CatalogChange) -> dict[str, int]:
-    """Return the ACL class of each document as it will be."""
-    acls = {stored.document.document_id: stored.acl for stored in change.upserts}
-    acls |= {state.document_id: state.acl for state in change.touched}
-    with catalog.write() as db:
-        ids = {acl: class_id(db, acl) for acl in sorted(set(acls.values()), key=lambda acl: (acl.allow, acl.deny))}
-    return catalog.document_classes(collection) | {name: ids[acl] for name, acl in acls.items()}
+    query = select(func.count()).select_from(duplicates).where(duplicates.c.collection == collection)
+    return int(db.execute(query).scalar_one())
 
 
 def _kept_builds(db: Connection, collection: str, newest: str) -> set[str]:

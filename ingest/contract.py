@@ -32,7 +32,7 @@ from ingest.contract_rules import Duplicates, Freshness, Part, Pii, Size, is_emp
 from ingest.language import LANGUAGES, detect
 from ingest.parse import FORMATS, format_of
 from ingest.pii import PiiSpan
-from ingest.yaml_lines import read_mapping
+from ingest.yaml_lines import LineOf, parse_mapping, read_mapping
 
 _PARTS: dict[str, type[Part]] = {"size": Size, "freshness": Freshness, "pii": Pii, "duplicates": Duplicates}
 _PLAIN = {  # of pydantic's messages those that speak of Python
@@ -88,11 +88,19 @@ class Contract(Part):
                 is expected.
             DependencyMissing: it names personal data that presidio finds, and presidio is not installed.
         """
-        values, line_of = read_mapping(Path(path))
+        return cls._checked(*read_mapping(Path(path)), name=str(path))
+
+    @classmethod
+    def parse(cls, text: str, *, name: str = "contract.yaml") -> Contract:
+        """Read the text of a contract.yaml; `name` stands in the errors. Raises as `load` does."""
+        return cls._checked(*parse_mapping(text, name=name), name=name)
+
+    @classmethod
+    def _checked(cls, values: dict[Any, Any], line_of: LineOf, *, name: str) -> Contract:
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            faults = (f"{path}:{line_of(fault['loc'])}: {_explain(fault)}" for fault in error.errors())
+            faults = (f"{name}:{line_of(fault['loc'])}: {_explain(fault)}" for fault in error.errors())
             raise ConfigFileError("; ".join(faults)) from error
 
     @property

@@ -111,7 +111,7 @@ class Pii(Part):
 class Duplicates(Part):
     """Which documents are duplicates: those of the same content, and those of a Jaccard similarity of `near` or more."""
 
-    exact: bool = Field(default=False, strict=True)
+    exact: bool = Field(default=True, strict=True)
     near: Annotated[float | None, BeforeValidator(_off_is_none)] = Field(default=None, ge=0.1, le=1, strict=True)
 
 

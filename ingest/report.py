@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from indexes.changes import QuarantineEntry
+from indexes.staging import QuarantineEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class IngestReport:
     unreadable_by_anyone: int
     quarantine: tuple[QuarantineEntry, ...]
     warnings: tuple[str, ...] = ()
+    moved: int = 0
+    """Documents counted as deleted whose bytes came back among the added, in another place."""
+    duplicates: int = 0
+    """Documents of the collection that repeat another, each under its own rights."""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of reading (embedding goes on beside it), of embedding after that, and of the commit."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the contract's JSON."""
@@ -57,4 +64,7 @@ class IngestReport:
             "unreadable_by_anyone": self.unreadable_by_anyone,
             "quarantine": [entry.to_json() for entry in self.quarantine],
             "warnings": list(self.warnings),
+            "moved": self.moved,
+            "duplicates": self.duplicates,
+            "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
         }

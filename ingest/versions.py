@@ -15,6 +15,10 @@ _GONE = re.compile(
     r"(?:no longer (?:in force|valid|applicable)|obsolete|out of date)\b",
     re.IGNORECASE,
 )
+_WORDS = (
+    "supersed", "replaced", "withdrawn", "obsolete", "archived", "expired", "retired", "no longer", "out of date",
+)  # fmt: skip
+"""One of these stands in every match of `_GONE`: most documents need no closer look."""
 _MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
 _ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 _LONG = re.compile(
@@ -33,7 +37,11 @@ def superseded(text: str) -> str | None:
         "the old form was replaced by ...") says nothing.
     Cost: looks at the first 1,200 characters.
     """
-    for line in text[:_HEAD].splitlines():
+    head = text[:_HEAD]
+    folded = head.lower()
+    if not any(word in folded for word in _WORDS):
+        return None
+    for line in head.splitlines():
         for sentence in re.split(r"(?<=[.!?])\s+", line):
             if _about_itself(line) and _GONE.search(sentence):
                 return _last_date(sentence)

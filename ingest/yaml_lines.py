@@ -13,30 +13,41 @@ LineOf = Callable[[tuple[int | str, ...]], int]
 
 
 def read_mapping(path: Path) -> tuple[dict[Any, Any], LineOf]:
-    """Read a YAML file that holds one mapping, an empty one included.
+    """Read a YAML file that holds one mapping, as `parse_mapping` does.
+
+    Raises:
+        ConfigFileError: it cannot be read, or as `parse_mapping`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigFileError(f"{path}: the file cannot be read: {error}") from error
+    return parse_mapping(text, name=str(path))
+
+
+def parse_mapping(text: str, *, name: str) -> tuple[dict[Any, Any], LineOf]:
+    """Read YAML that holds one mapping, an empty one included; `name` stands in the errors.
 
     Returns:
         The mapping, and the lines of what is in it, counted from 1.
     Raises:
-        ConfigFileError: it cannot be read, is not YAML, has a key twice in one mapping, or holds something else.
+        ConfigFileError: it is not YAML, has a key twice in one mapping, or holds something else.
     """
     import yaml
 
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         repeated = _repeated_key(node, set())
         if repeated is not None:
-            raise ConfigFileError(f"{path}:{_line(repeated)}: {repeated.value!r} stands there twice; keep one")
+            raise ConfigFileError(f"{name}:{_line(repeated)}: {repeated.value!r} stands there twice; keep one")
         values = {} if node is None else loader.construct_document(node)
-    except OSError as error:
-        raise ConfigFileError(f"{path}: the file cannot be read: {error}") from error
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path}" if mark is None else f"{path}:{mark.line + 1}"
+        where = name if mark is None else f"{name}:{mark.line + 1}"
         raise ConfigFileError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(values, dict):
-        raise ConfigFileError(f"{path}:{_line(node)}: the file must be a mapping of keys to values")
+        raise ConfigFileError(f"{name}:{_line(node)}: the file must be a mapping of keys to values")
     return values, lambda keys: _line(_descend(node, keys))
 
 

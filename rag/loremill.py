@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import AccessDenied, CollectionNotFound, ConfigError
-from indexes.vocabulary import Acl, Hit, Principal, check_name
+from indexes.errors import CollectionNotFound, ConfigError
+from indexes.vocabulary import Chunk, Hit, Principal
+from rag.ingesting import Ingesting
 
 if TYPE_CHECKING:
     from indexes.catalog import DocumentInfo
     from indexes.directory import Directory
     from indexes.embedder import Embedder
     from indexes.settings import Settings
-    from ingest.embed import Progress
-    from ingest.pipeline import Ingestion, Rights
-    from ingest.report import IngestReport
-    from ingest.sources import Source
     from rag.answer import Answer, AnswerEvent
     from rag.releases import Release
     from rag.remote import RemoteLoremill
@@ -29,10 +25,8 @@ if TYPE_CHECKING:
     from rag.tenant import Tenant
     from rag.verify import VerifyReport
 
-DEFAULT_TENANT = "default"
 
-
-class Loremill:
+class Loremill(Ingesting):
     """An organisation's memory in one home directory. Safe for many threads; several processes may share a home.
 
     Use `Loremill.open`, as a context manager or with `close`.
@@ -88,117 +82,6 @@ class Loremill:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    # -- documents in ------------------------------------------------------------------------------------------------
-
-    def ingest(
-        self,
-        source: str | Path,
-        *,
-        collection: str,
-        tenant: str | None = None,
-        acl: str | Path | None = None,
-        allow: Sequence[str] | None = None,
-        format: str = "auto",
-        principal: Principal | None = None,
-        full: bool = False,
-        progress: Progress | None = None,
-    ) -> IngestReport:
-        """Bring a collection in line with a source: add, update and delete, then serve the result at once.
-
-        Args:
-            source: folder, file, glob or JSONL file.
-            collection: made if it does not exist.
-            tenant: default the principal's, else the ACL file's, else `default`.
-            acl: ACL file; default `acl.yaml` beside the documents.
-            allow: who may read everything, such as `["everyone"]`, where there is no ACL file.
-            format: `auto`, or `beir` for SOURCE/corpus.jsonl.
-            full: look at every document again, changed or not.
-            progress: called with (stage, done, total).
-        Raises:
-            IngestError: the source is missing or empty. Single bad documents raise nothing: they end in the report's quarantine.
-            ConfigError: an argument is wrong; nothing has changed.
-            ConfigFileError: the ACL file is; nothing has changed.
-            AccessDenied: `tenant` is not the principal's.
-        """
-        from ingest.acl_file import AclRules
-        from ingest.pipeline import Rights
-        from ingest.sources import open_source
-
-        check_name(collection, "collection")
-        if acl is not None and allow is not None:
-            raise ConfigError("give either an ACL file or names to allow, not both")
-        beside = _acl_beside(Path(source).expanduser())
-        if acl is None and allow is not None and beside is not None:
-            raise ConfigError(
-                f"{beside} says who may read these documents: leave out --allow, or name a file with --acl"
-            )
-        path = Path(acl).expanduser() if acl is not None else beside if allow is None else None
-        rules = None if path is None else AclRules.load(path)
-        rights = Rights(rules, None if allow is None else Acl(tuple(allow)).allow)
-        if principal is not None and tenant not in (None, principal.tenant):
-            raise AccessDenied(principal)
-        if tenant is None:
-            tenant = principal.tenant if principal is not None else rules.tenant if rules and rules.tenant else None
-        opened = open_source(source, format=format)
-        return self._ingest(
-            opened, collection=collection, tenant=tenant or DEFAULT_TENANT, rights=rights, full=full, progress=progress
-        )
-
-    def put_document(
-        self,
-        *,
-        collection: str,
-        principal: Principal,
-        document_id: str,
-        text: str,
-        acl: Acl,
-        title: str = "",
-        format: str = "md",
-        metadata: Mapping[str, Any] | None = None,
-    ) -> IngestReport:
-        """Add or replace one document in the principal's tenant. Whether the principal may write is the caller's to check."""
-        from ingest.pipeline import Rights
-        from ingest.sources import PushedDocument
-
-        source = PushedDocument(document_id, text, title=title, format=format, metadata=metadata or {}, acl=acl)
-        return self._ingest(
-            source,
-            collection=check_name(collection, "collection"),
-            tenant=principal.tenant,
-            rights=Rights(),
-            partial=True,
-        )
-
-    def delete_document(self, document_id: str, *, collection: str, principal: Principal) -> bool:
-        """Delete a document that the principal may read; False where there is none. It is gone from the next query on."""
-        tenant = self._tenant(principal.tenant)
-        if self.document(document_id, collection=collection, principal=principal) is None:
-            return False
-        with self._ingestion(tenant, collection) as ingestion:
-            ingestion.delete([document_id])
-        return True
-
-    def _ingest(
-        self, source: Source, *, collection: str, tenant: str, rights: Rights, full: bool = False,
-        progress: Progress | None = None, partial: bool = False,
-    ) -> IngestReport:  # fmt: skip
-        rooms = self._tenant(tenant, create=True)
-        with self._ingestion(rooms, collection) as ingestion:
-            return ingestion.run(source, rights=rights, full=full, progress=progress, partial=partial)
-
-    def _ingestion(self, tenant: Tenant, collection: str) -> AbstractContextManager[Ingestion]:
-        from ingest.pipeline import open_ingestion
-        from rag.releases import ReleaseServing
-
-        return open_ingestion(
-            catalog=tenant.catalog,
-            folder=tenant.collections / collection,
-            collection=collection,
-            embedder=self.embedder,
-            settings=self.settings,
-            serving=ReleaseServing(self.settings.generator, self.settings.vector_index),
-        )
 
     # -- answers out -------------------------------------------------------------------------------------------------
 
@@ -276,6 +159,30 @@ class Loremill:
             principal=principal, generator=generator, history=history or (),
         )  # fmt: skip
 
+    def around(
+        self,
+        chunk_id: str,
+        *,
+        collection: str,
+        principal: Principal,
+        before: int = 1,
+        after: int = 1,
+        levels_up: int | None = None,
+    ) -> list[Chunk]:
+        """Return what stands around a hit: its neighbours or, with `levels_up`, its section; see `rag.context`."""
+        from rag.context import around
+
+        catalog = self._tenant(principal.tenant).catalog
+        return around(
+            catalog,
+            chunk_id,
+            collection=collection,
+            principal=principal,
+            before=before,
+            after=after,
+            levels_up=levels_up,
+        )
+
     # -- listings ----------------------------------------------------------------------------------------------------
 
     def collections(self, *, principal: Principal) -> list[str]:
@@ -318,12 +225,12 @@ class Loremill:
             for release in list_releases(catalog, name)
         ]
 
-    def verify(self, collection: str, *, tenant: str | None = None) -> VerifyReport:
-        """Compare catalog, chunks, postings and vectors of a collection; see `rag.verify`."""
+    def verify(self, collection: str, *, tenant: str | None = None, sources: bool = True) -> VerifyReport:
+        """Compare sources, catalog, chunks, postings and vectors of a collection; see `rag.verify`."""
         from rag.verify import verify
 
         rooms = self._tenant_of(collection, tenant)
-        return verify(rooms.catalog, rooms.retriever, collection)
+        return verify(rooms.catalog, rooms.retriever, collection, sources=sources)
 
     @cached_property
     def directory(self) -> Directory:
@@ -365,12 +272,3 @@ class Loremill:
         if len(holders) > 1:
             raise ConfigError(f"the tenants {', '.join(holders)} each have a collection {collection!r}: add --tenant")
         return self._tenant(holders[0])
-
-
-def _acl_beside(source: Path) -> Path | None:
-    """Return the ACL file that lies beside the documents, if there is one."""
-    folder = source if source.is_dir() else source.parent
-    while not folder.exists() and folder != folder.parent:  # a glob's pattern: its root is what stands before it
-        folder = folder.parent
-    path = folder / "acl.yaml"
-    return path if path.exists() else None

@@ -11,6 +11,7 @@ from indexes.builds import Manifest
 from indexes.catalog import Catalog, now
 from indexes.search import FusionSettings
 from indexes.vocabulary import digest
+from ingest.commit import Live
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,10 +47,13 @@ class ReleaseServing:
     def vector_index(self) -> str:
         return self.index
 
-    def chunker(self, catalog: Catalog, collection: str) -> str | None:
-        live = live_release(catalog, collection)
-        manifest = None if live is None else build_manifest(catalog, collection, live.build)
-        return None if manifest is None else manifest.config.chunker
+    def live(self, catalog: Catalog, collection: str) -> Live | None:
+        known = collection in catalog.collections()
+        release = live_release(catalog, collection) if known else None
+        manifest = None if release is None else build_manifest(catalog, collection, release.build)
+        if release is None or manifest is None:
+            return None
+        return Live(release.id, release.build, manifest.config)
 
     def serve(self, db: Connection, collection: str, manifest: Manifest) -> str:
         """Make the release of this build, put it live, and return its id."""

@@ -1,4 +1,4 @@
-"""What a route may ask for: the mill, the metrics, who asks, and the right to write."""
+"""What a route may ask for: the mill, the metrics, the worker, who asks, and the right to write."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from indexes.directory import Identity, Role
 from indexes.errors import AccessDenied
 from indexes.vocabulary import Principal
 from service.telemetry import Metrics
+from service.worker import IngestionWorker
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -25,6 +26,10 @@ def the_mill(request: Request) -> Loremill:
 
 def the_metrics(request: Request) -> Metrics:
     return cast(Metrics, request.app.state.metrics)
+
+
+def the_worker(request: Request) -> IngestionWorker:
+    return cast(IngestionWorker, request.app.state.worker)
 
 
 def who_asks(request: Request) -> Principal:
@@ -46,5 +51,6 @@ def who_edits(request: Request) -> Principal:
 
 Mill = Annotated["Loremill", Depends(the_mill)]
 MetricsOf = Annotated[Metrics, Depends(the_metrics)]
+WorkerOf = Annotated[IngestionWorker, Depends(the_worker)]
 Asker = Annotated[Principal, Depends(who_asks)]
 Editor = Annotated[Principal, Depends(who_edits)]

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from indexes.errors import LoremillError
-from service import cli_admin, cli_eval, cli_serve, render
+from service import cli_admin, cli_eval, cli_ingest, cli_serve, render
 from service.console import (
     INTERNAL,
     INTERRUPTED,
@@ -27,9 +26,7 @@ from service.console import (
     Tenant,
     emit,
     opened,
-    progress_bars,
     report_error,
-    split_list,
     split_pairs,
     unicode_text,
 )
@@ -43,50 +40,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def ingest(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, globs or JSONL files.")],
-    collection: Collection,
-    acl: Annotated[
-        Path | None, typer.Option("--acl", metavar="FILE", help="Access rules, instead of acl.yaml.")
-    ] = None,
-    allow: Annotated[
-        list[str] | None, typer.Option("--allow", help="Who may read all of it, such as everyone.")
-    ] = None,
-    tenant: Tenant = None,
-    format: Annotated[str, typer.Option("--format", metavar="auto|beir", help="What the source holds.")] = "auto",
-    full: Annotated[bool, typer.Option("--full", help="Read unchanged documents again too.")] = False,
-    home: Home = None,
-    json: Json = False,
-) -> None:
-    """Bring documents into a collection. The first ingest of a collection also makes its first release."""
-    with opened(home) as mill, progress_bars() as progress:
-        reports = [
-            mill.ingest(
-                source,
-                collection=collection,
-                tenant=tenant,
-                acl=acl,
-                allow=split_list(allow),
-                format=format,
-                full=full,
-                progress=progress,
-            ).to_json()
-            for source in sources
-        ]
-    emit(_together(reports), as_json=json, human=render.ingested)
-
-
-def _together(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one report for several sources: counts and lists added up, the rest as after the last."""
-    total = reports[0]
-    for report in reports[1:]:
-        for group in ("documents", "chunks"):
-            report[group] = {name: count + total[group][name] for name, count in report[group].items()}
-        for name in ("seconds", "unreadable_by_anyone", "quarantine", "warnings"):
-            report[name] = total[name] + report[name]
-        total = report
-    return total
+app.command("ingest")(cli_ingest.ingest)
 
 
 @app.command()
@@ -131,15 +85,25 @@ def ask(
 
 
 @app.command()
-def verify(collection: Collection, tenant: Tenant = None, home: Home = None, json: Json = False) -> None:
-    """Check that catalog, chunks, vectors and postings of a collection agree. Exit code 1 if they do not."""
+def verify(
+    collection: Collection,
+    skip_sources: Annotated[
+        bool, typer.Option("--skip-sources", help="Check what is stored only, not whether it is what the sources hold.")
+    ] = False,
+    tenant: Tenant = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Check that sources, catalog, chunks, vectors and postings of a collection agree. Exit code 1 if they do not."""
     with opened(home) as mill:
-        report = mill.verify(collection, tenant=tenant)
+        report = mill.verify(collection, tenant=tenant, sources=not skip_sources)
     emit(report.to_json(), as_json=json, human=render.verified)
     if not report.ok:
         raise typer.Exit(1)
 
 
+app.command("lineage")(cli_ingest.lineage)
+app.add_typer(cli_ingest.quarantine, name="quarantine")
 app.add_typer(cli_admin.principals, name="principals")
 app.add_typer(cli_admin.keys, name="keys")
 app.add_typer(cli_admin.release, name="release")

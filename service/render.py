@@ -92,22 +92,16 @@ def answered(data: Data) -> RenderableType:
 
 
 def ingested(data: Data) -> RenderableType:
-    documents, chunks = data["documents"], data["chunks"]
-    parts: list[RenderableType] = [
-        Text.assemble(
-            ("Collection ", ""),
-            plain(data["collection"], "bold"),
-            f", build {str(data['build'])[:12]}, {data['seconds']:.1f} s",
-        ),
-        _table(("documents", ""), documents.items()),
-        _table(("chunks", ""), chunks.items()),
+    head = Text.assemble(
+        "Collection ", plain(data["collection"], "bold"), f", build {str(data['build'])[:12]}, {data['seconds']:.1f} s"
+    )
+    notes = [
+        f"{data['moved']} of these only moved." if data.get("moved") else "",
+        f"{data['duplicates']} documents repeat another one." if data.get("duplicates") else "",
     ]
+    parts: list[RenderableType] = [head, *_counted(data), *(plain(note, "dim") for note in notes if note)]
     if data["quarantine"]:
-        rows = [(item["uri"], item["stage"], item["error"], item["message"]) for item in data["quarantine"]]
-        parts += [
-            Text("Quarantined: not indexed", style="bold yellow"),
-            _table(("uri", "stage", "error", "message"), rows),
-        ]
+        parts += [Text("Quarantined: not indexed", style="bold yellow"), _quarantine(data)]
     parts += [plain(f"Warning: {warning}", "yellow") for warning in data.get("warnings", ())]
     if data["unreadable_by_anyone"]:
         parts.append(
@@ -120,11 +114,46 @@ def ingested(data: Data) -> RenderableType:
     return Group(*parts)
 
 
+def planned(data: Data) -> RenderableType:
+    head = Text.assemble(
+        "Nothing was changed. An ingestion into ", plain(data["collection"], "bold"),
+        f" would take about {data['seconds']:.0f} s, {data['embed_seconds']:.0f} s of it to embed:",
+    )  # fmt: skip
+    parts: list[RenderableType] = [head, *_counted(data)]
+    if data["quarantine"]:
+        parts += [Text("Would be quarantined", style="bold yellow"), _quarantine(data)]
+    return Group(*parts)
+
+
+def _counted(data: Data) -> tuple[RenderableType, RenderableType]:
+    return _table(("documents", ""), data["documents"].items()), _table(("chunks", ""), data["chunks"].items())
+
+
+def _quarantine(data: Data) -> RenderableType:
+    rows = [(item["uri"], item["stage"], item["error"], item["message"]) for item in data["quarantine"]]
+    return _table(("uri", "stage", "error", "message"), rows)
+
+
+def quarantined(data: Data) -> RenderableType:
+    return _quarantine(data) if data["quarantine"] else Text("Nothing is in quarantine.", style="green")
+
+
+def descended(data: Data) -> RenderableType:
+    """Draw a chunk's lineage, the chunk first and its builds last."""
+    parts: list[RenderableType] = [Text.assemble("Chunk ", plain(data["chunk_id"], "bold"))]
+    parts += [
+        _table((name.replace("_", " "), ""), data[name].items()) for name in ("chunk", "document", "source", "made_by")
+    ]
+    names = ("build", "live", "embedder", "chunker", "vector_index")
+    return Group(*parts, _table(names, [[build[name] for name in names] for build in data["builds"]]))
+
+
 def verified(data: Data) -> RenderableType:
     faults = data["faults"]
+    notes = [plain(f"Not checked: {note}", "yellow") for note in data.get("unchecked", ())]
     if not faults:
-        return Text("Source, catalog, chunks and vectors agree.", style="green")
-    return Group(Text(f"{len(faults)} faults:", style="bold red"), *(plain(f"  {fault}") for fault in faults))
+        return Group(Text("Source, catalog, chunks, postings and vectors agree.", style="green"), *notes)
+    return Group(Text(f"{len(faults)} faults:", style="bold red"), *(plain(f"  {fault}") for fault in faults), *notes)
 
 
 def imported(data: Data) -> RenderableType:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Name = Field(min_length=1, max_length=128)
@@ -75,6 +76,51 @@ class DocumentRequest(Body):
     title: str = ""
     format: str = Field("md", max_length=20)
     metadata: dict[str, Any] = {}
+
+
+class IngestedDocument(Body):
+    """One document of an ingestion: `text`, or `content_base64` for the bytes of any supported format."""
+
+    document_id: str = Field(min_length=1, max_length=1000)
+    acl: AclBody
+    text: str | None = Field(None, min_length=1)
+    content_base64: str | None = Field(None, min_length=1)
+    title: str = ""
+    format: str = Field("md", max_length=20)
+    metadata: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _has_one_content(self) -> IngestedDocument:
+        if (self.text is None) == (self.content_base64 is None):
+            raise ValueError("give either text or content_base64")
+        if self.content_base64 is not None:
+            try:
+                base64.b64decode(self.content_base64, validate=True)
+            except ValueError as error:
+                raise ValueError("content_base64 is not base64") from error
+        return self
+
+
+class IngestionRequest(Body):
+    collection: str = Name
+    documents: list[IngestedDocument] = Field(min_length=1, max_length=10_000)
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> IngestionRequest:
+        ids = [document.document_id for document in self.documents]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two documents have the same document_id")
+        return self
+
+
+class IngestionResponse(BaseModel):
+    id: str
+    collection: str
+    status: Literal["queued", "running", "done", "failed"]
+    created: str
+    ended: str | None
+    report: dict[str, Any] | None
+    error: dict[str, str] | None
 
 
 class HitBody(BaseModel):

@@ -1,11 +1,11 @@
-"""Metrics in Prometheus text. Labels are routes, statuses and outcomes; no text and no names."""
+"""Metrics in Prometheus text. Labels are routes, statuses, outcomes and collections; no text, no documents, no people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _HITS = (0, 1, 2, 5, 10, 20, 50, 100, 1000)
@@ -30,6 +30,28 @@ class Metrics:
         self._answers = Counter("loremill_answers", "Answers by outcome.", ("outcome",), registry=self._registry)
         self._tokens = Counter("loremill_tokens", "Tokens of the generator.", ("kind",), registry=self._registry)
 
+        self._items = Counter(
+            "loremill_ingest_documents", "Source items by what became of them.", ("collection", "outcome"),
+            registry=self._registry,
+        )  # fmt: skip
+        self._chunks = Counter(
+            "loremill_ingest_chunks",
+            "Chunks by what became of them.",
+            ("collection", "outcome"),
+            registry=self._registry,
+        )
+        self._quarantined = Counter(
+            "loremill_ingest_quarantined", "Items put into quarantine, by error.", ("collection", "stage", "error"),
+            registry=self._registry,
+        )  # fmt: skip
+        self._stages = Counter(
+            "loremill_ingest_seconds", "Time by stage of ingestion.", ("collection", "stage"), registry=self._registry
+        )
+        self._last = Gauge(
+            "loremill_ingest_last_success_timestamp_seconds", "When the last ingestion ended.", ("collection",),
+            registry=self._registry,
+        )  # fmt: skip
+
     def request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one finished request; `route` is the route's template, never the path that was asked for."""
         self._requests.labels(method, route, str(status)).inc()
@@ -44,6 +66,22 @@ class Metrics:
         self._answers.labels("abstained" if answer["abstained"] else "answered").inc()
         for kind in ("prompt", "completion"):
             self._tokens.labels(kind).inc(answer["usage"][f"{kind}_tokens"])
+
+    def ingested(self, report: Mapping[str, Any], *, name_collections: bool) -> None:
+        """Count one ingestion, given as the JSON of `ingest`.
+
+        Args:
+            name_collections: False where readers of the metrics need not know which collections there are.
+        """
+        collection = report["collection"] if name_collections else ""
+        for counter, counts in ((self._items, report["documents"]), (self._chunks, report["chunks"])):
+            for outcome, count in counts.items():
+                counter.labels(collection, outcome).inc(count)
+        for entry in report["quarantine"]:
+            self._quarantined.labels(collection, entry["stage"], entry["error"]).inc()
+        for stage, seconds in report["stages"].items():
+            self._stages.labels(collection, stage).inc(seconds)
+        self._last.labels(collection).set_to_current_time()
 
     def text(self) -> bytes:
         """Return the exposition format, version 0.0.4."""

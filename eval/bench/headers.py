@@ -36,7 +36,7 @@ from indexes.vocabulary import Acl, Chunk, Document
 from ingest.chunk import chunk
 from ingest.embed import embedding_text
 from ingest.parse import parse
-from ingest.source import open_source
+from ingest.sources import open_source
 
 DEPTH = 100
 VARIANTS: dict[str, Callable[[str, Sequence[str], str], str]] = {

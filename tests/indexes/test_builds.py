@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ import pytest
 
 from indexes import builds
 from indexes.access import AccessFilter
-from indexes.builds import Build, BuildConfig, build_id, write_build
-from indexes.catalog import ChunkKey
+from indexes.builds import Build, BuildConfig, ChunkKey, Corpus, build_id, write_build
 from indexes.errors import BuildCorrupt, IndexBackendError
 from indexes.vocabulary import Principal
 
@@ -24,10 +24,19 @@ CLASSES = {"doc-0": 1, "doc-1": 2, "doc-2": 1}
 ALL = AccessFilter("t", Principal("t", "user:a"), frozenset({1, 2}))
 
 
-def write(folder: Path, keys: list[ChunkKey] = KEYS, config: BuildConfig = CONFIG) -> Path:
-    rows = len(keys)
-    manifest = write_build(folder, keys, vectors=VECTORS[:rows], texts=TEXTS[:rows], classes=CLASSES, config=config)
-    return folder / manifest.build_id
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write(listed: Callable[..., Corpus]) -> Write:
+    """Writes a build of some keys into a folder, and returns where it lies."""
+
+    def write_it(folder: Path, keys: list[ChunkKey] = KEYS, config: BuildConfig = CONFIG) -> Path:
+        rows = len(keys)
+        manifest = write_build(folder, listed(keys, VECTORS[:rows], TEXTS[:rows], CLASSES), config=config)
+        return folder / manifest.build_id
+
+    return write_it
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -47,7 +56,7 @@ def test_the_id_names_the_chunks_and_the_configuration() -> None:
     assert build_id(list(KEYS), BuildConfig("test/1", 4, "cut/1", "faiss")) == build_id(KEYS, CONFIG)
 
 
-def test_the_same_chunks_give_the_same_id_and_results_in_another_folder(tmp_path: Path) -> None:
+def test_the_same_chunks_give_the_same_id_and_results_in_another_folder(write: Write, tmp_path: Path) -> None:
     one, other = Build(write(tmp_path / "one")), Build(write(tmp_path / "other"))
     assert one.manifest == other.manifest
     for build in (one, other):
@@ -70,12 +79,12 @@ def test_a_build_knows_its_chunks_its_documents_and_their_rights(whole: Path) ->
     assert sorted(build.lexical.search("words", top_k=6, access=ALL)[0].tolist()) == [0, 1, 3, 4]
 
 
-def test_an_existing_build_is_not_written_again(tmp_path: Path) -> None:
+def test_an_existing_build_is_not_written_again(write: Write, tmp_path: Path) -> None:
     before = contents(write(tmp_path))
     assert contents(write(tmp_path)) == before
 
 
-def test_a_build_of_nothing_can_be_searched(tmp_path: Path) -> None:
+def test_a_build_of_nothing_can_be_searched(write: Write, tmp_path: Path) -> None:
     build = Build(write(tmp_path, []))
     build.assign_classes({}, epoch=1)
     assert build.manifest.rows == 0
@@ -88,7 +97,7 @@ FILES = ["manifest.json", "rows.npz", "documents.json", "vectors.index", "lexica
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(write: Write, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("whole"))
 
 
@@ -116,7 +125,7 @@ def test_a_missing_or_torn_file_makes_a_build_corrupt(copy: Path, name: str, how
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "vectors.index"])
-def test_a_damaged_build_is_mended_by_writing_it_again(copy: Path, name: str) -> None:
+def test_a_damaged_build_is_mended_by_writing_it_again(write: Write, copy: Path, name: str) -> None:
     damage(copy / name, "torn")
     assert Build(write(copy.parent)).manifest.rows == 6
 
@@ -143,7 +152,12 @@ def test_rows_that_do_not_agree_with_the_manifest_are_corrupt(copy: Path) -> Non
     ids=["full disk", "backend", "interrupt"],
 )  # fmt: skip
 def test_a_fault_while_writing_leaves_no_build_under_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: BaseException, raised: type[BaseException]
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    fault: BaseException,
+    raised: type[BaseException],
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise fault
@@ -156,7 +170,9 @@ def test_a_fault_while_writing_leaves_no_build_under_its_name(
     assert Build(write(tmp_path)).manifest.rows == 6
 
 
-def test_what_a_killed_run_left_does_not_stop_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_run_left_does_not_stop_the_next_one(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A kill runs no clean-up, and in a container the next run may well have the same process id."""
     with monkeypatch.context() as patch:
         patch.setattr(builds, "_sync", lambda _path: (_ for _ in ()).throw(KeyboardInterrupt))

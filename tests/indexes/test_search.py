@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from indexes.access import AccessFilter
-from indexes.builds import Build, BuildConfig, write_build
-from indexes.catalog import ChunkKey
+from indexes.builds import Build, BuildConfig, ChunkKey, Corpus, write_build
 from indexes.fusion import convex
 from indexes.search import FusionSettings, SearchMode, search_rows
 from indexes.vocabulary import Principal
@@ -29,10 +30,10 @@ def access(*classes: int) -> AccessFilter:
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+def build(tmp_path_factory: pytest.TempPathFactory, listed: Callable[..., Corpus]) -> Build:
     folder = tmp_path_factory.mktemp("builds")
     config = BuildConfig("test/1", DIM, "cut/1", "faiss")
-    manifest = write_build(folder, KEYS, vectors=VECTORS, texts=TEXTS, classes=CLASSES, config=config)
+    manifest = write_build(folder, listed(KEYS, VECTORS, TEXTS, CLASSES), config=config)
     build = Build(folder / manifest.build_id)
     build.assign_classes(CLASSES, epoch=1)
     return build

@@ -144,7 +144,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
 
     def make_(vectors: Float32Matrix) -> VectorIndex:
         backend = vector_backend(request.param)
-        backend.build(vectors, tmp_path / "vectors.index")
+        backend.build([vectors], vectors.shape[1], tmp_path / "vectors.index")
         return backend.open(tmp_path / "vectors.index")
 
     return make_
@@ -241,7 +241,7 @@ def test_the_contract_catches_a_broken_backend(
     tmp_path: Path, broken: type[FaissIndex], clause: Callable[[VectorIndex], None]
 ) -> None:
     backend = vector_backend("faiss")
-    backend.build(VECTORS, tmp_path / "vectors.index")
+    backend.build([VECTORS[:5], VECTORS[5:]], VECTORS.shape[1], tmp_path / "vectors.index")
     opened = backend.open(tmp_path / "vectors.index")
     assert isinstance(opened, FaissIndex)
     with pytest.raises(AssertionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
@@ -562,7 +563,8 @@ def test_a_mill_with_another_embedder_refuses_to_search_what_it_cannot_compare(
 ) -> None:
     ingest(mill, tmp_path / "docs", OPEN[:2])
     other = open_mill()
-    monkeypatch.setattr(type(other.embedder), "model_id", "another-model")
+    other.embedder = copy(other.embedder)
+    monkeypatch.setattr(other.embedder, "model_id", "another-model")
     for mode in MODES:
         with pytest.raises(BuildCorrupt, match="another-model"):
             search(other, "kiln", BOB, mode)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import CollectionNotFound
+from indexes.lexical import LexicalRow, build_lexical
 from indexes.minilm import MiniLM
 from rag import Loremill, Principal
 from rag.verify import VerifyReport
@@ -86,7 +89,8 @@ def test_a_healthy_home_verifies(copy: Path, build: Path, verify: Verify) -> Non
     assert (report.documents, report.chunks) == (3, len(chunk_rows(copy)))
     assert report.chunks > 4
     assert report.to_json() == {
-        "collection": "company", "build": build.name, "ok": True, "documents": 3, "chunks": report.chunks, "faults": [],
+        "collection": "company", "build": build.name, "ok": True, "documents": 3, "chunks": report.chunks, "sources": 1,
+        "faults": [], "unchecked": [],
     }  # fmt: skip
 
 
@@ -136,12 +140,16 @@ def test_a_vector_that_was_tampered_with_is_named_by_its_chunk(
     )
 
 
-def test_two_vectors_that_were_exchanged_are_found(build: Path, verify: Verify) -> None:
+def test_two_vectors_that_were_exchanged_are_found(home: Path, build: Path, verify: Verify) -> None:
     path, size = build / "vectors.index", 384 * 4
     data = path.read_bytes()
     path.write_bytes(data[: -2 * size] + data[-size:] + data[-2 * size : -size])
     assert path.read_bytes() != data
-    assert verify().faults == ("the file vectors.index of the build is not what was written",)
+    exchanged = sorted(name for name, _ in chunk_rows(home)[-2:])
+    assert verify().faults == (
+        "the file vectors.index of the build is not what was written",
+        *(f"the vector of chunk {name} is not that of its text" for name in exchanged),
+    )
 
 
 def test_two_document_ids_that_were_exchanged_are_found(build: Path, verify: Verify) -> None:
@@ -191,7 +199,9 @@ def test_a_chunk_row_that_is_gone_is_named(copy: Path, execute: Execute, verify:
 def test_a_document_row_that_is_gone_is_found_by_its_chunks(copy: Path, execute: Execute, verify: Verify) -> None:
     [lost] = [chunk_id for chunk_id, document_id in chunk_rows(copy) if document_id == "kiln.txt"]
     execute("DELETE FROM documents WHERE document_id = 'kiln.txt'")
-    assert verify().faults == (f"chunk {lost} is in the build but not in the catalog",)
+    in_build, in_source = verify().faults
+    assert in_build == f"chunk {lost} is in the build but not in the catalog"
+    assert "not in the catalog: kiln.txt" in in_source
 
 
 def test_a_chunk_that_was_never_indexed_is_named(copy: Path, execute: Execute, verify: Verify) -> None:
@@ -222,6 +232,91 @@ def test_a_document_whose_text_was_changed_is_named(execute: Execute, verify: Ve
     execute("UPDATE documents SET text = 'X' || substr(text, 2) WHERE document_id = 'kiln.txt'")
     [fault] = verify().faults
     assert "of kiln.txt: its text is not what stands at" in fault
+
+
+def test_a_vector_that_belongs_to_another_text_is_named_though_every_file_is_as_written(
+    copy: Path, execute: Execute, verify: Verify
+) -> None:
+    (wrong, _), (other, _) = chunk_rows(copy)[:2]
+    execute(
+        "UPDATE chunks SET embed_hash = (SELECT embed_hash FROM chunks WHERE chunk_id = ?) WHERE chunk_id = ?",
+        other,
+        wrong,
+    )
+    assert verify().faults == (f"the vector of chunk {wrong} is not that of its text",)
+
+
+def test_a_vector_that_is_gone_from_the_cache_is_named(copy: Path, execute: Execute, verify: Verify) -> None:
+    lost, _ = chunk_rows(copy)[0]
+    execute("DELETE FROM embeddings WHERE text_hash = (SELECT embed_hash FROM chunks WHERE chunk_id = ?)", lost)
+    assert verify().faults == (f"chunk {lost} has no vector in the catalog",)
+
+
+def test_postings_of_another_text_are_named_though_every_file_is_as_the_manifest_says(
+    copy: Path, build: Path, verify: Verify
+) -> None:
+    """A build that was made wrongly has hashes that agree with itself."""
+    shutil.rmtree(build / "lexical")
+    rows = chunk_rows(copy)
+    build_lexical((LexicalRow(0, 1, "", "words of nobody") for _ in rows), build / "lexical")
+    content = json.loads((build / "manifest.json").read_text())
+    files = {name: entry for name, entry in content["files"].items() if not name.startswith("lexical/")}
+    for path in (build / "lexical").iterdir():
+        if path.suffix != ".lock":
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            files[f"lexical/{path.name}"] = {"bytes": path.stat().st_size, "sha256": digest}
+    (build / "manifest.json").write_text(json.dumps(content | {"files": files}))
+    assert verify().faults == tuple(f"the postings of chunk {name} lack words of its text" for name, _ in rows)
+
+
+@pytest.fixture
+def own(home: Path, open_mill: OpenMill, write_tree: WriteTree) -> tuple[Loremill, Path]:
+    """A mill whose source may be changed."""
+    docs = write_tree(DOCS)
+    mill = open_mill()
+    mill.ingest(docs, collection="company")
+    assert mill.verify("company").ok
+    return mill, docs
+
+
+def test_a_source_that_changed_since_is_named_with_what_changed(own: tuple[Loremill, Path]) -> None:
+    mill, docs = own
+    (docs / "kiln.txt").write_text("The kiln is cold.")
+    (docs / "leave.md").unlink()
+    (docs / "new.md").write_text("Something new.")
+    report = mill.verify("company")
+    assert [fault.split(": ", 1)[1] for fault in report.faults] == [
+        "not in the catalog: new.md; ingest it again",
+        "there in another version than in the catalog: kiln.txt; ingest it again",
+        "gone from the source and still in the catalog: leave.md; ingest it again",
+    ]
+    assert mill.verify("company", sources=False).ok
+    mill.ingest(docs, collection="company")
+    assert mill.verify("company").ok
+
+
+def test_a_file_that_was_touched_and_not_changed_is_no_fault(own: tuple[Loremill, Path]) -> None:
+    mill, docs = own
+    os.utime(docs / "kiln.txt", (1, 1))
+    assert mill.verify("company").ok
+
+
+def test_a_source_that_cannot_be_reached_is_said_to_be_unchecked_and_is_no_fault(own: tuple[Loremill, Path]) -> None:
+    mill, docs = own
+    shutil.rmtree(docs)
+    report = mill.verify("company")
+    assert report.ok
+    assert report.sources == 0
+    [note] = report.unchecked
+    assert docs.as_uri() in note
+
+
+def test_a_quarantined_item_agrees_as_long_as_it_is_what_it_was(own: tuple[Loremill, Path]) -> None:
+    mill, docs = own
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing more")
+    assert "broken.pdf" in mill.verify("company").faults[0]
+    mill.ingest(docs, collection="company")
+    assert mill.verify("company").ok
 
 
 def test_damage_in_one_collection_is_no_fault_of_another(

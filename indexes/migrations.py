@@ -1,0 +1,55 @@
+"""Brings a catalog that an earlier version wrote up to the present tables. Every step only adds, inside one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from indexes.errors import IndexBackendError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+OLDEST = 1
+
+
+def migrate(db: Connection, *, found: str | None, path: str) -> None:
+    """Add what schema `found` lacks; nothing is read again before the next ingestion, nothing is embedded again ever.
+
+    Raises:
+        IndexBackendError: the catalog was written by a later version, or by none.
+    """
+    from sqlalchemy import update
+
+    from indexes import tables
+
+    if found is None or not found.isdigit() or not OLDEST <= int(found) <= tables.SCHEMA_VERSION:
+        raise IndexBackendError(
+            f"{path} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
+            "use the version that wrote it, or ingest into a new home"
+        )
+    _add_missing(db)
+    db.exec_driver_sql(
+        "INSERT OR IGNORE INTO text_uses (text_hash, collection, document_id)"
+        " SELECT DISTINCT embed_hash, collection, document_id FROM chunks"
+    )
+    db.execute(update(tables.state).where(tables.state.c.key == "schema").values(value=str(tables.SCHEMA_VERSION)))
+
+
+def _add_missing(db: Connection) -> None:
+    """Create the tables, columns and indexes that are not there."""
+    from sqlalchemy import inspect
+    from sqlalchemy.schema import CreateIndex
+
+    from indexes import tables
+
+    tables.metadata.create_all(db)
+    inspector = inspect(db)
+    for table in tables.metadata.sorted_tables:
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present:
+                kind = column.type.compile(db.dialect)
+                default = "" if column.nullable else " NOT NULL DEFAULT ''"
+                db.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}{default}')
+        for index in table.indexes:
+            db.execute(CreateIndex(index, if_not_exists=True))

@@ -1,0 +1,137 @@
+"""The worker that ingests what `POST /v1/ingestions` accepted: one process for each, at low priority.
+
+A process of its own, so that neither a poisonous document nor the load of embedding reaches the people who ask: the
+server's thread only starts it, waits, and writes down how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexes.errors import LoremillError
+from service.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+log = logging.getLogger("loremill.ingest")
+
+_NICENESS = 10
+_LOOK_S = 5.0
+"""Another server on the same home may have stopped and left work; a submission here wakes the thread at once."""
+
+
+class IngestionWorker:
+    """Runs queued ingestions one after another until `close`."""
+
+    def __init__(self, mill: Loremill, metrics: Metrics) -> None:
+        self._mill = mill
+        self._metrics = metrics
+        self._wake = threading.Event()
+        self._stopping = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="ingestions", daemon=True)
+
+    def start(self) -> None:
+        """Queue again what an earlier server left running, and begin."""
+        from rag.tenant import tenant_names
+
+        for tenant in tenant_names(self._mill.home):
+            self._mill.inbox(tenant).requeue()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the process at hand, whose ingestion the next server begins again, and the thread."""
+        self._stopping = True
+        self._wake.set()
+        if (process := self._process) is not None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        from rag.tenant import tenant_names
+
+        while not self._stopping:
+            self._wake.clear()
+            busy = False
+            for tenant in tenant_names(self._mill.home):
+                try:
+                    busy |= self._work(tenant)
+                except LoremillError as error:
+                    log.error("ingestions of a tenant cannot be run: %s", error)
+            if not busy:
+                self._wake.wait(_LOOK_S)
+
+    def _work(self, tenant: str) -> bool:
+        inbox = self._mill.inbox(tenant)
+        taken = None if self._stopping else inbox.next()
+        if taken is None:
+            return False
+        name, collection = taken
+        job = {
+            "settings": json.loads(self._mill.settings.model_dump_json()) | {"home": str(self._mill.home)},
+            "payload": str(inbox.payload(name)),
+            "collection": collection,
+            "tenant": tenant,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "service.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+        )
+        out, _ = self._process.communicate(json.dumps(job).encode())
+        if self._stopping and self._process.returncode:
+            inbox.requeue()
+            return False
+        answer = _answer(out, self._process.returncode)
+        inbox.close(name, report=answer.get("report"), error=answer.get("error"))
+        if answer.get("report"):
+            self._metrics.ingested(answer["report"], name_collections=False)
+        return True
+
+
+def _answer(out: bytes, code: int) -> dict[str, dict[str, str]]:
+    try:
+        answer = json.loads(out)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    return {
+        "error": {"type": "InternalError", "detail": f"the worker ended with code {code}; submit the documents again"}
+    }
+
+
+def work(job: dict[str, str]) -> dict[str, object]:
+    """Ingest one payload; return its report or its error as JSON."""
+    from indexes.settings import Settings
+    from rag.loremill import Loremill
+
+    with Loremill(Settings.model_validate(job["settings"])) as mill:
+        try:
+            report = mill.put_documents(
+                Path(job["payload"]), collection=job["collection"], tenant=job["tenant"], wait=True
+            )
+        except LoremillError as error:
+            return {"error": {"type": type(error).__name__, "detail": str(error)}}
+    return {"report": report.to_json()}
+
+
+if __name__ == "__main__":
+    os.nice(_NICENESS)
+    print(json.dumps(work(json.load(sys.stdin))))
