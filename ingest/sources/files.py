@@ -17,7 +17,7 @@ from ingest.parse import format_of
 from ingest.sources.base import CONTROL_FILES, Place, Read, SourceItem, checked, printable, read_stream, refused
 from ingest.sources.marks import file_mark
 from ingest.sources.mbox import message_items
-from ingest.sources.rows import row_items
+from ingest.sources.rows import are_records, row_items
 
 Parts = Callable[[BinaryIO, Place], Iterator[SourceItem]]
 CONTAINERS: dict[str, Parts] = {".jsonl": row_items, ".ndjson": row_items, ".mbox": message_items}
@@ -127,11 +127,23 @@ def file_items(path: str, root: str, *, follow: bool = True) -> Iterator[SourceI
         return
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         yield refused(name, uri, "it is not a regular file")
-    elif parts := CONTAINERS.get(os.path.splitext(name)[1].lower()):
+        return
+    parts = CONTAINERS.get(os.path.splitext(name)[1].lower())
+    records = parts is row_items and _holds_records(path, follow)
+    if parts is not None and not records:
         yield from _parts_of(path, parts, Place(name, uri), follow)
     else:
-        mark = file_mark(status, now)
-        yield SourceItem(name, uri, name, format_of(name), _reader(path, follow), status.st_size, mark=mark)
+        format = "json" if records else format_of(name)
+        yield SourceItem(name, uri, name, format, _reader(path, follow), status.st_size, mark=file_mark(status, now))
+
+
+def _holds_records(path: str, follow: bool) -> bool:
+    """Is this a file of data, which is one document, and not one of documents?"""
+    try:
+        with open_regular(path, follow=follow) as file:
+            return are_records(file)
+    except OSError:  # to be told by whoever reads it
+        return False
 
 
 def name_below(path: str, root: str) -> str:

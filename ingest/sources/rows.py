@@ -21,6 +21,19 @@ def row_items(file: BinaryIO, place: Place) -> Iterator[SourceItem]:
     return items_of(numbered_lines(file), place, _load_row, _row_item)
 
 
+def are_records(file: BinaryIO) -> bool:
+    """Are the lines JSON values that do not mean to be documents: none has an id of its own, and none has rights?"""
+    line = b""
+    for _, line in numbered_lines(file):
+        try:
+            value = json.loads(_bare(line))
+        except (ValueError, RecursionError):
+            return False
+        if isinstance(value, dict) and value.keys() & {"id", "_id", "acl"}:
+            return False
+    return bool(line)
+
+
 def items_of(
     lines: Iterator[tuple[int, bytes]],
     place: Place,

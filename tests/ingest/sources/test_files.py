@@ -338,3 +338,24 @@ def test_a_row_file_that_cannot_be_opened_is_an_error_where_it_is_all_there_is(t
     path.unlink()
     with pytest.raises(IngestError, match="nothing was changed"):
         list(source.items())
+
+
+@pytest.mark.parametrize(
+    ("lines", "ids"),
+    [
+        (['{"sku": "a", "price": 1}', '{"sku": "b"}'], ["data.ndjson"]),
+        (["1", "[2]"], ["data.ndjson"]),
+        (['{"sku": "a"}', '{"id": "x", "text": "t"}'], ["data.ndjson:1", "data.ndjson#x"]),
+        (['{"sku": "a"}', '{"sku": "b", "acl": {"allow": ["user:bob"]}}'], ["data.ndjson:1", "data.ndjson:2"]),
+        (['{"sku": "a"}', "not JSON"], ["data.ndjson:1", "data.ndjson:2"]),
+    ],
+    ids=["objects", "values", "a document among them", "rights among them", "no JSON"],
+)
+def test_a_file_of_records_without_ids_and_rights_is_one_document(
+    tmp_path: Path, lines: list[str], ids: list[str]
+) -> None:
+    """A row with rights of its own must never disappear in a document under the rights of its file."""
+    (tmp_path / "data.ndjson").write_text("\n".join(lines))
+    items = list(open_source(tmp_path).items())
+    assert [item.document_id for item in items] == ids
+    assert (items[0].format == "json") is (ids == ["data.ndjson"])
