@@ -13,7 +13,7 @@ from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Acl
 from service.auth import Asker, Editor, Mill
 from service.problems import declared, not_found, problem
-from service.schemas import DocumentRequest, DocumentResponse, DocumentsResponse
+from service.schemas import DocumentRequest, DocumentResponse, DocumentsResponse, for_editor
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -52,7 +52,7 @@ def put_document(body: DocumentRequest, mill: Mill, editor: Editor) -> Response:
     if report["quarantine"]:
         fault = report["quarantine"][0]
         return problem(422, title="Document cannot be ingested", detail=fault["message"], kind=fault["error"])
-    return JSONResponse({"document_id": body.document_id, "ingest": report}, 201)
+    return JSONResponse({"document_id": body.document_id, "ingest": for_editor(report)}, 201)
 
 
 @router.get(

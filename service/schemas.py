@@ -190,3 +190,13 @@ class DocumentsResponse(BaseModel):
 
 class ReleasesResponse(BaseModel):
     releases: list[dict[str, Any]]
+
+
+def for_editor(report: dict[str, Any]) -> dict[str, Any]:
+    """Return an ingestion's report without what would tell an editor of documents that it may not read.
+
+    Whether a text had to be embedded, or repeats another one, says whether somebody else has that very text.
+    """
+    chunks = {name: count for name, count in report["chunks"].items() if name in {"added", "removed"}}
+    hidden = {"duplicates", "stages", "chunks"}
+    return {name: value for name, value in report.items() if name not in hidden} | {"chunks": chunks}

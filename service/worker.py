@@ -14,9 +14,10 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexes.errors import LoremillError
+from service.schemas import for_editor
 from service.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -99,13 +100,14 @@ class IngestionWorker:
             inbox.requeue()
             return False
         answer = _answer(out, self._process.returncode)
-        inbox.close(name, report=answer.get("report"), error=answer.get("error"))
-        if answer.get("report"):
-            self._metrics.ingested(answer["report"], name_collections=False)
+        report = answer.get("report")
+        if report is not None:
+            self._metrics.ingested(report, name_collections=False)
+        inbox.close(name, report=None if report is None else for_editor(report), error=answer.get("error"))
         return True
 
 
-def _answer(out: bytes, code: int) -> dict[str, dict[str, str]]:
+def _answer(out: bytes, code: int) -> dict[str, dict[str, Any]]:
     try:
         answer = json.loads(out)
     except ValueError:

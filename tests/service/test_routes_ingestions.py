@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from rag import Loremill, Principal
+from rag import Acl, Loremill, Principal
 from service import worker as worker_module
 from service.http import create_app
 
@@ -171,3 +171,22 @@ def test_a_worker_that_is_killed_fails_its_ingestion_and_not_the_server(
         "/v1/ingestions", headers=headers, json={"collection": "n", "documents": [document("a")]}
     ).json()["id"]
     assert ended(client, headers, again)["status"] == "done"
+
+
+@pytest.mark.slow
+def test_a_report_does_not_tell_an_editor_whether_somebody_else_has_that_very_text(
+    mill: Loremill, client: TestClient, key: Callable[..., dict[str, str]]
+) -> None:
+    secret = "The merger is on the third of May."
+    mill.put_document(collection="n", principal=ALICE, document_id="s", text=secret, acl=Acl(("user:alice",)))
+    mallory = key("halden/user:mallory")
+    reports = []
+    for number, text in enumerate((secret, "The merger is on the fourth of May.")):
+        body = {"collection": "n", "documents": [document(f"guess{number}", text)]}
+        name = client.post("/v1/ingestions", headers=mallory, json=body).json()["id"]
+        report = ended(client, mallory, name)["report"]
+        put = client.post("/v1/documents", headers=mallory, json=document(f"put{number}", text, collection="n")).json()
+        reports += [report, put["ingest"]]
+    for name in ("seconds", "build", "release"):
+        assert len({report.pop(name) for report in reports}) >= 1
+    assert all(report == reports[0] for report in reports), "a guess that is right looks like one that is wrong"
