@@ -141,11 +141,17 @@ def source_specs(catalog: Catalog, collection: str) -> dict[str, dict[str, Any]]
 
 
 def same_bytes(db: Connection, collection: str, source_hash: str) -> DocumentState | None:
-    """Return a stored document without attachments that was made from these very bytes, under any name."""
+    """Return a stored document without attachments that was made from these very bytes, under any name.
+
+    Cost: one look-up in an index where there is none, which is the rule.
+    """
     from sqlalchemy import exists
 
     from indexes.tables import documents, quarantine
 
+    quick = "SELECT 1 FROM documents WHERE collection = ? AND source_hash = ? LIMIT 1"
+    if db.exec_driver_sql(quick, (collection, source_hash)).first() is None:
+        return None
     query = _states().where(documents.c.collection == collection, documents.c.source_hash == source_hash)
     for table in (documents.alias(), quarantine):
         attached = exists().where(table.c.collection == collection, table.c.parent == documents.c.document_id)

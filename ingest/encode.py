@@ -19,6 +19,8 @@ Progress = Callable[[str, int, int | None], None]
 
 WINDOW = 4096
 """Texts sorted together: more waste memory, fewer waste padding."""
+_FIRST = 512
+"""From so many texts on, an encoder that has nothing to do begins."""
 _SAVED_AT_ONCE = 1024
 """Texts between two writes to staging: what a crash can cost."""
 
@@ -56,7 +58,8 @@ class BackgroundEncoder:
 
     def offer(self, texts: Mapping[str, str]) -> None:
         self._window.update(texts)
-        if len(self._window) >= WINDOW:
+        idle = self._running is None or self._running.done()
+        if len(self._window) >= (min(_FIRST, WINDOW) if idle else WINDOW):
             self._launch()
 
     def finish(self) -> int:

@@ -34,7 +34,7 @@ BOUNDARIES = (
     "opened", "parse", "embed", "read", "build 0", "build 1", "apply_staged", "record_build", "record_duplicates",
     "serve", "committed",
 )  # fmt: skip
-_WORDS = "kiln oven clay glaze cone flame draft shelf ware slip bisque cobalt ash salt soda raku".split()  # noqa: SIM905
+WORDS = "kiln oven clay glaze cone flame draft shelf ware slip bisque cobalt ash salt soda raku".split()  # noqa: SIM905
 
 
 def write_corpus(folder: Path, *, version: int, documents: int = 40) -> None:
@@ -44,7 +44,7 @@ def write_corpus(folder: Path, *, version: int, documents: int = 40) -> None:
     (folder / "acl.yaml").write_text("tenant: t\ndefault: {allow: [everyone]}\n")
     for number in range(documents + 5 * version):
         words = random.Random(f"{number} {version if number % 5 == 1 else 0}")
-        text = "\n\n".join(" ".join(words.choices(_WORDS, k=40)) + "." for _ in range(6))
+        text = "\n\n".join(" ".join(words.choices(WORDS, k=40)) + "." for _ in range(6))
         if version and number % 5 == 2:
             continue
         name = f"moved/{number}.md" if version and number % 5 == 3 else f"{number}.md"

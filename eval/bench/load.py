@@ -19,24 +19,21 @@ import threading
 import time
 from pathlib import Path
 
+from eval.bench.crash import WORDS
 from eval.bench.home import READER, TENANT
 from eval.measures import percentile
 from eval.report import table
 from indexes.vocabulary import Acl, Principal
 
 COLLECTION = "load"
-_WORDS = [
-    f"{a}{b}"
-    for a, b in itertools.product(
-        ("kil", "ov", "cla", "gla", "con", "fla", "dra", "she"), ("na", "ne", "ni", "no", "nu")
-    )
-]
+PAUSE_S = 0.1
+"""Between two searches: some eight people who ask all the time, and not a load that takes the machine by itself."""
 
 
 def sentence(number: int) -> str:
     """A small document's text, different for each number."""
     words = random.Random(number)
-    return f"Note {number}: " + " ".join(words.choices(_WORDS, k=12)) + "."
+    return f"Note {number}: " + " ".join(words.choices(WORDS, k=12)) + "."
 
 
 def search_times(mill: object, queries: list[str], *, until: threading.Event | None, pause: float) -> list[float]:
@@ -71,7 +68,7 @@ def main() -> None:
                 collection=COLLECTION, principal=Principal(TENANT, "user:editor"), document_id=f"first-{number}",
                 text=sentence(10**9 + number), acl=Acl(("everyone",)),
             )  # fmt: skip
-        rest = search_times(mill, queries, until=None, pause=0.02)
+        rest = search_times(mill, queries, until=None, pause=PAUSE_S)
         inbox: Inbox = mill.inbox(TENANT)
         rows = (
             {"document_id": str(n), "text": sentence(n), "acl": {"allow": ["everyone"]}} for n in range(given.documents)
@@ -93,10 +90,10 @@ def main() -> None:
         started = time.perf_counter()
         thread = threading.Thread(target=ingest)
         thread.start()
-        busy = search_times(mill, queries, until=ended, pause=0.02)
+        busy = search_times(mill, queries, until=ended, pause=PAUSE_S)
         seconds = time.perf_counter() - started
         thread.join()
-        after = search_times(mill, queries, until=None, pause=0.02)
+        after = search_times(mill, queries, until=None, pause=PAUSE_S)
     print(json.dumps(answer)[:600], file=sys.stderr)
     quantiles = [(p, *(percentile(times, p) for times in (rest, busy, after))) for p in (50, 95, 99, 100)]
     print(f"{given.documents:,} documents in {seconds:.0f} s, {len(busy)} searches meanwhile; ms:\n")
