@@ -65,6 +65,7 @@ def test_a_fault_inside_the_last_transaction_leaves_the_old_state_and_a_second_r
     assert served(mill)[1] == ["The kiln is cold."]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_state_served(mill: Loremill, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mill.ingest(docs, collection="c")
     before = served(mill)
