@@ -1,0 +1,269 @@
+"""Random histories: each operation is done to the mill and to the world alike, so that they must agree afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from eval.audit.canaries import mint
+from eval.audit.material import Material
+from eval.audit.shelf import FOLDERS, Shelf
+from eval.audit.world import Document, Person, World
+from eval.oracle import Rights
+from indexes.vocabulary import Acl
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+TENANTS = ("halden", "rival", "third")
+TOPICS = ("red", "green", "blue")
+COMPANY = "company"
+_FEWEST, _MOST = 4, 12
+"""Documents in a collection: few, so that thousands of trials are done in minutes."""
+
+
+class History:
+    """What happens to a mill and its world. Two tenants to begin with, each with two collections; later a third."""
+
+    def __init__(self, mill: Loremill, world: World, material: Material, folder: Path) -> None:
+        """Args: folder: an empty one, for the documents to be ingested."""
+        self.mill = mill
+        self.world = world
+        self.material = material
+        self._folder = folder
+        self.shelves: list[Shelf] = []
+
+    def begin(self, rng: Random) -> None:
+        """Make the first two tenants."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for tenant in TENANTS[:2]:
+            self._found(tenant, rng)
+
+    def step(self, rng: Random) -> str:
+        """Do one operation and return its name."""
+        name = rng.choices(list(OPERATIONS), [weight for _, weight in OPERATIONS.values()])[0]
+        OPERATIONS[name][0](self, rng)
+        return name
+
+    def collections(self, tenant: str) -> list[str]:
+        return [shelf.collection for shelf in self.shelves if shelf.tenant == tenant]
+
+    def revoke(self, document: Document) -> None:
+        """Take everybody's right to read the document away, so that the next query must not find it."""
+        if document.pushed:
+            self._push(replace(document, rights=Rights(document.tenant, frozenset())))
+            return
+        shelf = self._shelf(document)
+        shelf.rules.append((document.document_id, (), ()))
+        self._ingest(shelf)
+
+    # -- operations --------------------------------------------------------------------------------------------------
+
+    def add(self, rng: Random) -> None:
+        """A new file."""
+        shelf = rng.choice(self.shelves)
+        if len(self.world.of(shelf.tenant, shelf.collection)) < _MOST:
+            self._file(shelf, self._written(shelf, rng), rng)
+            self._ingest(shelf)
+        else:
+            self.delete(rng)
+
+    def edit(self, rng: Random) -> None:
+        """Another text at the same place: what the old one said may come out no more."""
+        for document in self._some(rng, pushed=False):
+            shelf = self._shelf(document)
+            self.world.remove(document)
+            shelf.write(self._stands(self._text(document, rng)))
+            self._ingest(shelf)
+
+    def rename(self, rng: Random) -> None:
+        """The same text at another place, where other rules hold."""
+        for document in self._some(rng, pushed=False):
+            shelf = self._shelf(document)
+            shelf.remove(document)
+            self.world.remove(document)
+            self._file(shelf, replace(document, document_id=_path(rng)), rng)
+            self._ingest(shelf)
+
+    def copy(self, rng: Random) -> None:
+        """The same text at two places: to read one of them is to know what both say."""
+        for document in self._some(rng, pushed=False):
+            shelf = self._shelf(document)
+            self._file(shelf, replace(document, document_id=_path(rng)), rng)
+            self._ingest(shelf)
+
+    def delete(self, rng: Random) -> None:
+        """A file goes."""
+        for document in self._some(rng, pushed=False):
+            if len(self.world.of(document.tenant, document.collection)) > _FEWEST:
+                self._shelf(document).remove(document)
+                self.world.remove(document)
+                self._ingest(self._shelf(document))
+
+    def restore(self, rng: Random) -> None:
+        """What was deleted or replaced comes back as it was."""
+        gone = [one for one in self.world.gone if one.key not in self.world.documents and not one.pushed]
+        if gone:
+            document = rng.choice(gone)
+            self._file(self._shelf(document), document, rng)
+            self._ingest(self._shelf(document))
+
+    def change_rules(self, rng: Random) -> None:
+        """Another acl.yaml: a rule for a folder or a file comes, or goes."""
+        shelf = rng.choice(self.shelves)
+        if len(shelf.rules) > len(FOLDERS) + 4:
+            del shelf.rules[rng.randrange(len(shelf.rules))]
+        else:
+            paths = [one.document_id for one in self.world.of(shelf.tenant, shelf.collection) if not one.pushed]
+            allow, deny = rng.choice(self.material.rights)
+            pattern = rng.choice([*(f"{name}/**" for name in FOLDERS), *paths])
+            shelf.rules.append((pattern, None if deny and rng.random() < 0.5 else allow, deny))
+        self._ingest(shelf)
+
+    def push(self, rng: Random) -> None:
+        """A document is put by a program, under rights of its own."""
+        shelf = rng.choice(self.shelves)
+        if len(self.world.of(shelf.tenant, shelf.collection)) < _MOST:
+            document = replace(self._written(shelf, rng), pushed=True, document_id=f"push-{mint(rng)}")
+            self._push(self._owned(document, rng))
+
+    def push_again(self, rng: Random) -> None:
+        """A pushed document gets another text, other rights, or both."""
+        for document in self._some(rng, pushed=True):
+            changed = self._text(document, rng) if rng.random() < 0.5 else document
+            self.world.remove(document)
+            self._push(self._owned(changed, rng))
+
+    def delete_pushed(self, rng: Random) -> None:
+        """A pushed document is deleted by somebody who may read it."""
+        for document in self._some(rng, pushed=True):
+            readers = [one for one in self.world.people if document in self.world.readable(one)]
+            for person in readers[:1]:
+                principal = self.mill.directory.resolve(person.name)
+                assert self.mill.delete_document(
+                    document.document_id, collection=document.collection, principal=principal
+                )
+                self.world.remove(document)
+
+    def change_members(self, rng: Random) -> None:
+        """Somebody joins or leaves a group, or a group is put into another or taken out."""
+        tenant = rng.choice(self.world.tenants)
+        group = rng.choice(self.material.groups)
+        member = rng.choice([name for name in (*self.material.subjects, *self.material.groups) if name != group])
+        self.world.members ^= {(tenant, member, group)}
+        self._import_people()
+
+    def found(self, rng: Random) -> None:
+        """A new tenant, with people of the same names and collections of the same name."""
+        for tenant in sorted(set(TENANTS) - set(self.world.tenants))[:1]:
+            self._found(tenant, rng)
+
+    # -- how they are done -------------------------------------------------------------------------------------------
+
+    def _found(self, tenant: str, rng: Random) -> None:
+        for subject in self.material.subjects:
+            name = f"{tenant}-{subject.replace(':', '-')}"
+            self.world.people.append(Person(name, tenant, subject))
+            for group in self.material.groups:
+                if rng.random() < 0.3:
+                    self.world.members.add((tenant, subject, group))
+        self._import_people()
+        for collection, default in ((COMPANY, (("everyone",), ())), (f"board-{mint(rng)}", (("user:ann",), ()))):
+            root = self._folder / tenant / collection
+            shelf = Shelf(tenant, collection, root, default, [
+                (f"{name}/**", *rng.choice(self.material.rights)) for name in FOLDERS[1:] if collection == COMPANY
+            ])  # fmt: skip
+            self.shelves.append(shelf)
+            for _ in range(2 * _FEWEST if collection == COMPANY else _FEWEST // 2):
+                self._file(shelf, self._written(shelf, rng), rng)
+            self._ingest(shelf)
+
+    def _written(self, shelf: Shelf, rng: Random) -> Document:
+        """Return a new document of the shelf, not yet in the world."""
+        blank = Document(shelf.tenant, shelf.collection, _path(rng), "", (), {}, Rights(shelf.tenant, frozenset()))
+        return self._text(blank, rng)
+
+    def _text(self, document: Document, rng: Random) -> Document:
+        """Return the document with another title, text and metadata. Each paragraph's sentences carry its canary."""
+        canaries = [mint(rng) for _ in range(rng.randint(2, 4))]
+        paragraphs = tuple(
+            " ".join(self.material.sentence(rng, canary) for _ in range(rng.randint(1, 2))) for canary in canaries
+        )
+        metadata = {"topic": rng.choice(TOPICS), "mark": mint(rng)}
+        return replace(document, title=f"Memo {mint(rng)}", paragraphs=paragraphs, metadata=metadata)
+
+    def _owned(self, document: Document, rng: Random) -> Document:
+        allow, deny = rng.choice(self.material.rights)
+        return replace(document, rights=Rights(document.tenant, frozenset(allow), frozenset(deny)))
+
+    def _some(self, rng: Random, *, pushed: bool) -> Iterable[Document]:
+        """Return one document of the kind, or none where there are none."""
+        found = [one for one in self.world.documents.values() if one.pushed is pushed]
+        return [rng.choice(found)] if found else []
+
+    def _shelf(self, document: Document) -> Shelf:
+        return next(
+            one for one in self.shelves if (one.tenant, one.collection) == (document.tenant, document.collection)
+        )
+
+    def _file(self, shelf: Shelf, document: Document, rng: Random) -> None:
+        shelf.write(self._stands(document))
+
+    def _stands(self, document: Document) -> Document:
+        self.world.put(document)
+        return document
+
+    def _ingest(self, shelf: Shelf) -> None:
+        """Bring the collection in line with its folder, and the world's rights with its rules."""
+        for document in self.world.of(shelf.tenant, shelf.collection):
+            if not document.pushed:
+                self.world.put(replace(document, rights=shelf.rights(document.document_id)))
+        shelf.write_rules()
+        self.mill.ingest(shelf.root, collection=shelf.collection, tenant=shelf.tenant)
+
+    def _push(self, document: Document) -> None:
+        self.world.put(document)
+        writer = next(one for one in self.world.people if one.tenant == document.tenant)
+        self.mill.put_document(
+            collection=document.collection,
+            principal=self.mill.directory.resolve(writer.name),
+            document_id=document.document_id,
+            text="\n\n".join(document.paragraphs),
+            title=document.title,
+            metadata=document.metadata,
+            acl=Acl(tuple(document.rights.allow), tuple(document.rights.deny)),
+        )
+
+    def _import_people(self) -> None:
+        entries = {}
+        for person in self.world.people:
+            groups = self.world.principal(person).groups
+            entries[person.name] = {"tenant": person.tenant, "subject": person.subject, "groups": list(groups)}
+        path = self._folder / "principals.yaml"
+        path.write_text(json.dumps(entries), encoding="utf-8")
+        self.mill.directory.import_principals(path)
+
+
+def _path(rng: Random) -> str:
+    return f"{rng.choice(FOLDERS)}/{mint(rng)}.md"
+
+
+OPERATIONS: dict[str, tuple[Callable[[History, Random], None], float]] = {
+    "add": (History.add, 2),
+    "edit": (History.edit, 3),
+    "rename": (History.rename, 3),
+    "copy": (History.copy, 1),
+    "delete": (History.delete, 2),
+    "restore": (History.restore, 2),
+    "change rules": (History.change_rules, 4),
+    "push": (History.push, 3),
+    "push again": (History.push_again, 3),
+    "delete pushed": (History.delete_pushed, 2),
+    "change members": (History.change_members, 5),
+    "found a tenant": (History.found, 0.5),
+}
+"""Each kind of operation with its weight."""
