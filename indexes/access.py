@@ -3,12 +3,15 @@
 Rights are a fact of the catalog, never of an index: each document has an ACL class (one distinct allow/deny pair), a principal is
 turned into the set of classes it may read, and every search takes that set as a required argument. An edit moves a document to another
 class and touches no vector. Hits are confirmed against the catalog once more before they leave (`Catalog.confirm`).
+
+    principal --(directory: its groups now, nested ones too)--> names --(catalog: ACL classes)--> AccessFilter
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +23,18 @@ Int32Vector = npt.NDArray[np.int32]
 BoolVector = npt.NDArray[np.bool_]
 
 UNREADABLE = -1
-"""Class of a row whose document is gone: no principal holds it."""
+"""Class of a document that is gone or withdrawn: no principal holds it."""
+
+
+class Members(Protocol):
+    """Who is in which group; `indexes.directory.Directory` is one."""
+
+    def effective(self, principal: Principal) -> Principal:
+        """Return the principal with every group that it is in at this moment, through other groups too.
+
+        Raises:
+            AccessDenied: it is known and may do nothing any more.
+        """
 
 
 def may_read(acl: Acl, principal: Principal) -> bool:
@@ -29,23 +43,33 @@ def may_read(acl: Acl, principal: Principal) -> bool:
     return not names.isdisjoint(acl.allow) and names.isdisjoint(acl.deny)
 
 
-def reason(acl: Acl, principal: Principal) -> str:
-    """Say which name decides, for people who ask why."""
+def deciding(acl: Acl, principal: Principal) -> tuple[str, ...]:
+    """Return the names that decide, sorted: those of the principal that are denied, else those that are allowed."""
     names = principal.names
-    if denied := sorted(names.intersection(acl.deny)):
-        return f"denied: {', '.join(denied)} is on the deny list"
-    if allowed := sorted(names.intersection(acl.allow)):
-        return f"allowed: {', '.join(allowed)} is on the allow list"
+    return tuple(sorted(names.intersection(acl.deny) or names.intersection(acl.allow)))
+
+
+def reason(acl: Acl, principal: Principal) -> str:
+    """Say which names decide, for people who ask why."""
+    names = ", ".join(deciding(acl, principal))
+    if may_read(acl, principal):
+        return f"allowed: {names} is on the allow list"
+    if names and not principal.names.isdisjoint(acl.deny):
+        return f"denied: {names} is on the deny list"
     return "denied: nobody is on the allow list" if not acl.allow else "denied: not on the allow list"
 
 
 @dataclass(frozen=True, slots=True)
 class AccessFilter:
-    """The ACL classes one principal may read in one tenant. Only `readable_classes` makes one."""
+    """The ACL classes one principal may read in one tenant. Only `readable_classes` makes one.
+
+    `principal` has all its groups; `epoch` is that of the collection's rights which it was made for, 0 if for none in particular.
+    """
 
     tenant: str
     principal: Principal
     classes: frozenset[int]
+    epoch: int = 0
 
     def mask(self, row_classes: Int32Vector) -> BoolVector:
         """Return, for each row's class, whether the row may be read. `UNREADABLE` never may.
@@ -60,17 +84,18 @@ class AccessFilter:
         return lookup[row_classes]
 
 
-def readable_classes(classes: Mapping[int, Acl], *, tenant: str, principal: Principal) -> AccessFilter:
+def readable_classes(classes: Mapping[int, Acl], *, tenant: str, principal: Principal, epoch: int = 0) -> AccessFilter:
     """Turn a principal into the set of classes it may read.
 
     Args:
         classes: every ACL class of the tenant.
         tenant: whose classes these are.
-        principal: who asks.
+        principal: who asks, with all its groups.
+        epoch: of the rights that are asked about.
     Raises:
         AccessDenied: the principal belongs to another tenant.
     """
     if principal.tenant != tenant:
         raise AccessDenied(principal)
     readable = frozenset(class_id for class_id, acl in classes.items() if may_read(acl, principal))
-    return AccessFilter(tenant, principal, readable)
+    return AccessFilter(tenant, principal, readable, epoch)

@@ -6,7 +6,6 @@ before it or after it, in this process and in any other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.access import AccessFilter, readable_classes
+from indexes.access import AccessFilter, Members, readable_classes
 from indexes.batches import batched
-from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError, UnsupportedFilter
+from indexes.errors import AccessDenied, CollectionNotFound, ConfigError, IndexBackendError, UnsupportedFilter
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
 
 if TYPE_CHECKING:
@@ -70,15 +69,18 @@ class Catalog:
     Open it with `Catalog.open`; close it when done.
     """
 
-    def __init__(self, engine: Engine, tenant: str) -> None:
+    def __init__(self, engine: Engine, tenant: str, members: Members | None = None) -> None:
         self._engine = engine
+        self._members = members
         self.tenant = tenant
         self._classes: dict[int, Acl] = {}
 
     @classmethod
-    def open(cls, path: Path, *, tenant: str, create: bool = True) -> Catalog:
+    def open(cls, path: Path, *, tenant: str, create: bool = True, members: Members | None = None) -> Catalog:
         """Open the database at `path`, making it (and its folder) if `create`.
 
+        Args:
+            members: who is in which group; None takes principals as they state themselves.
         Raises:
             IndexBackendError: it cannot be opened or was written by another version.
         """
@@ -120,7 +122,7 @@ class Catalog:
         except DatabaseError as error:
             engine.dispose()
             raise IndexBackendError(f"the catalog {path} cannot be opened: {error.orig or error}") from error
-        return cls(engine, tenant)
+        return cls(engine, tenant, members)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -199,17 +201,22 @@ class Catalog:
 
     # -- rights ------------------------------------------------------------------------------------------------------
 
-    def access(self, principal: Principal, *, newest_class: int | None = None) -> AccessFilter:
-        """Turn a principal into the ACL classes it may read.
+    def access(self, principal: Principal, *, state: CollectionState | None = None) -> AccessFilter:
+        """Turn a principal into the ACL classes it may read at this moment.
 
         Args:
-            newest_class: from `state`, spares a look at the database while no class was added.
+            state: of the collection that is asked; spares a look at the database while no class was added.
         Raises:
-            AccessDenied: the principal belongs to another tenant.
+            AccessDenied: the principal belongs to another tenant, or may do nothing any more.
         """
-        if newest_class is None or newest_class > max(self._classes, default=0):
+        if principal.tenant != self.tenant:  # before the directory could tell whether it knows the name
+            raise AccessDenied(principal)
+        if self._members is not None:
+            principal = self._members.effective(principal)
+        if state is None or state.newest_class > max(self._classes, default=0):
             self._classes = self._load_classes()
-        return readable_classes(self._classes, tenant=self.tenant, principal=principal)
+        epoch = 0 if state is None else state.epoch
+        return readable_classes(self._classes, tenant=self.tenant, principal=principal, epoch=epoch)
 
     def _load_classes(self) -> dict[int, Acl]:
         from sqlalchemy import select
@@ -222,25 +229,24 @@ class Catalog:
 
     def class_id(self, acl: Acl) -> int:
         """Return the id of the ACL's class, making it if it is new. A class never changes its meaning."""
-        from sqlalchemy import insert, select
+        from indexes.rights import class_id
 
-        from indexes.tables import acl_classes as table
-
-        key = json.dumps([acl.allow, acl.deny])
         with self.write() as db:
-            found = db.execute(select(table.c.class_id).where(table.c.key == key)).scalar()
-            if found is None:
-                row = {"allow": list(acl.allow), "deny": list(acl.deny), "key": key}
-                found = db.execute(insert(table).returning(table.c.class_id), row).scalar_one()
-        return int(found)
+            return class_id(db, acl)
 
-    def document_classes(self, collection: str) -> dict[str, int]:
-        """Return the ACL class of every document of the collection."""
+    def document_classes(self, collection: str, *, since: int | None = None) -> dict[str, int]:
+        """Return the ACL class of the collection's documents, `UNREADABLE` for a withdrawn one.
+
+        Args:
+            since: only of those whose rights changed after this epoch.
+        """
         from sqlalchemy import select
 
-        from indexes.tables import documents
+        from indexes.tables import rights
 
-        query = select(documents.c.document_id, documents.c.class_id).where(documents.c.collection == collection)
+        query = select(rights.c.document_id, rights.c.class_id).where(rights.c.collection == collection)
+        if since is not None:
+            query = query.where(rights.c.epoch > since)
         with self.read() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 
@@ -284,15 +290,18 @@ class Catalog:
     ) -> list[DocumentInfo]:
         from sqlalchemy import func, select
 
-        from indexes.tables import chunks, documents
+        from indexes.queries import rights_of_documents
+        from indexes.tables import chunks, documents, rights
 
         of_document = (chunks.c.collection == documents.c.collection) & (
             chunks.c.document_id == documents.c.document_id
         )
         count = select(func.count()).select_from(chunks).where(of_document).scalar_subquery().label("chunks")
         names = [name for name in DocumentInfo.__slots__ if name != "chunks"]
-        query = select(*(documents.c[name] for name in names), count).where(
-            documents.c.collection == collection, documents.c.class_id.in_(sorted(access.classes))
+        query = (
+            select(*(documents.c[name] for name in names), count)
+            .select_from(documents.join(rights, rights_of_documents()))
+            .where(documents.c.collection == collection, rights.c.class_id.in_(sorted(access.classes)))
         )
         if document_id is not None:
             query = query.where(documents.c.document_id == document_id)
@@ -335,15 +344,15 @@ class Catalog:
         """Return all chunks of a chunk's document in reading order; none where there is none that `access` may read."""
         from sqlalchemy import select
 
-        from indexes.tables import chunks, documents
+        from indexes.tables import chunks, rights
 
         own = select(chunks.c.document_id).where(chunks.c.collection == collection, chunks.c.chunk_id == chunk_id)
-        owner = (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id)
+        owner = (rights.c.collection == chunks.c.collection) & (rights.c.document_id == chunks.c.document_id)
         query = (
             select(*chunks.c)
-            .select_from(chunks.join(documents, owner))
+            .select_from(chunks.join(rights, owner))
             .where(chunks.c.collection == collection, chunks.c.document_id == own.scalar_subquery())
-            .where(documents.c.class_id.in_(sorted(access.classes)))
+            .where(rights.c.class_id.in_(sorted(access.classes)))
             .order_by(chunks.c.ordinal)
         )
         with self.read() as db:
@@ -353,10 +362,13 @@ class Catalog:
         """Return a document's text, or None if there is none that `access` may read."""
         from sqlalchemy import select
 
-        from indexes.tables import documents
+        from indexes.queries import rights_of_documents
+        from indexes.tables import documents, rights
 
-        query = select(documents.c.text, documents.c.class_id).where(
-            documents.c.collection == collection, documents.c.document_id == document_id
+        query = (
+            select(documents.c.text, rights.c.class_id)
+            .select_from(documents.join(rights, rights_of_documents()))
+            .where(documents.c.collection == collection, documents.c.document_id == document_id)
         )
         with self.read() as db:
             row = db.execute(query).first()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from indexes.catalog import now
+from indexes.rights import raise_epoch, settle
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -17,11 +18,12 @@ def apply_staged(db: Connection, collection: str, *, sources: Iterable[str]) -> 
     Args:
         sources: whose old quarantine entries the staged ones replace.
     """
-    from sqlalchemy import delete, insert, select, update
+    from sqlalchemy import delete, insert, select
 
     from indexes import tables as t
 
     served = changes_served(db)
+    epoch = raise_epoch(db, collection) if served else None
     freed = _freed(db, collection)
     gone = select(t.staged_gone.c.document_id)
     retold = gone.where(~t.staged_gone.c.same_text)
@@ -36,11 +38,10 @@ def apply_staged(db: Connection, collection: str, *, sources: Iterable[str]) -> 
         move = insert(table).from_select([c.name for c in table.c], select(*copy.c))
         db.execute(move.prefix_with("OR REPLACE"))
     _apply_touched(db, collection)
+    if epoch is not None:
+        _settle_rights(db, collection, epoch)
     _move_embeddings(db)
     _forget(db, freed)
-    if served:
-        bump = update(t.collections).where(t.collections.c.name == collection)
-        db.execute(bump.values(epoch=t.collections.c.epoch + 1))
 
 
 def changes_served(db: Connection) -> bool:
@@ -58,7 +59,7 @@ def _apply_touched(db: Connection, collection: str) -> None:
 
     from indexes.tables import documents, staged_touched
 
-    names = ("source", "path", "uri", "mark", "class_id")
+    names = ("source", "path", "uri", "mark", "class_id", "rule")
     values = {
         name: select(staged_touched.c[name])
         .where(staged_touched.c.document_id == documents.c.document_id)
@@ -67,6 +68,20 @@ def _apply_touched(db: Connection, collection: str) -> None:
     }
     touched = documents.c.document_id.in_(select(staged_touched.c.document_id))
     db.execute(update(documents).where(documents.c.collection == collection, touched).values(**values))
+
+
+def _settle_rights(db: Connection, collection: str, epoch: int) -> None:
+    """Say who may read what came or changed; what is gone for good has no rights left."""
+    from sqlalchemy import delete, select, union
+
+    from indexes.tables import documents, rights, staged_documents, staged_gone, staged_touched
+
+    lost = rights.c.document_id.in_(select(staged_gone.c.document_id)) & rights.c.document_id.not_in(
+        select(documents.c.document_id).where(documents.c.collection == collection)
+    )
+    db.execute(delete(rights).where(rights.c.collection == collection, lost))
+    changed = union(select(staged_documents.c.document_id), select(staged_touched.c.document_id))
+    settle(db, collection, db.execute(changed).scalars().all(), epoch)
 
 
 def _move_embeddings(db: Connection) -> None:

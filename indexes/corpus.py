@@ -35,6 +35,7 @@ class DocumentState:
     recipe: str
     parser: str
     parent: str | None
+    rule: str
     acl: Acl
 
 
@@ -116,7 +117,7 @@ def staying(staging: Staging) -> Iterator[StoredDocument]:
             document = Document(state.document_id, state.uri, state.title, text, state.format, state.metadata)
             yield StoredDocument(
                 document, state.source, state.path, state.source_hash, acl, (), mark=state.mark, recipe=state.recipe,
-                parser=state.parser, parent=state.parent, pii=pii or (), same_text=True,
+                parser=state.parser, parent=state.parent, pii=pii or (), same_text=True, rule=state.rule,
             )  # fmt: skip
 
 

@@ -12,6 +12,7 @@
     |  +- TimedOut
     |  +- ContractViolation
     |  +- PiiFound
+    |  +- Busy                                  65   409
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
     |  +- DimensionMismatch
@@ -110,6 +111,13 @@ class PiiFound(IngestError):
     """The document holds personal data, and its collection's contract keeps such documents out. Names types, no values."""
 
     title = "Personal data found"
+
+
+class Busy(IngestError):
+    """Another ingestion of the collection is running; nothing is wrong with what was asked."""
+
+    http_status = 409
+    title = "Another ingestion is running"
 
 
 class IndexBackendError(LoremillError):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.access import AccessFilter, BoolVector, Int32Vector
+from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
 from indexes.errors import BuildCorrupt, UnsupportedFilter
 from indexes.vectors import RowScores
 
@@ -83,11 +83,31 @@ def build_lexical(rows: Iterable[LexicalRow], path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """Each row's ACL class now, whether any is another than at build time, and the idf factors counted under it."""
+    """Who may read what now, told from what the postings say, and the idf factors counted under it.
+
+    `became` maps a class at build time to the one that most of its documents have now; `others` are the documents that have
+    another one, with the class at build time and now of each. Moving a whole folder leaves `others` empty.
+    """
 
     row_classes: Int32Vector
-    moved: bool
+    became: dict[int, int]
+    others: Int32Vector
+    others_were: Int32Vector
+    others_are: Int32Vector
     rarity: dict[tuple[frozenset[int], str, str], float] = field(default_factory=dict)
+
+    @classmethod
+    def compare(cls, row_classes: Int32Vector, built_classes: Int32Vector, row_documents: Int32Vector) -> _Policy:
+        """Cost: O(rows)."""
+        documents, first_rows = np.unique(row_documents, return_index=True)
+        were, are = built_classes[first_rows], row_classes[first_rows]
+        became: dict[int, int] = {}
+        for class_id in np.unique(were).tolist():
+            now, counts = np.unique(are[were == class_id], return_counts=True)
+            became[class_id] = int(now[np.argmax(counts)])
+        expected = np.array([became[class_id] for class_id in were.tolist()], dtype=np.int32)
+        moved = are != expected
+        return cls(row_classes, became, documents[moved], were[moved], are[moved])
 
 
 class LexicalIndex:
@@ -118,10 +138,10 @@ class LexicalIndex:
         return int(self._searcher.num_docs)
 
     def assign_classes(self, classes: Int32Vector) -> None:
-        """Tell each row's ACL class now. Postings keep the class they were built with; `_access_query` bridges the difference."""
+        """Tell each row's ACL class now. Postings keep the class they were built with; `_Policy` bridges the difference."""
         if len(classes) != len(self):
             raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} postings")
-        self._policy = _Policy(classes, not np.array_equal(classes, self._built_classes))
+        self._policy = _Policy.compare(classes, self._built_classes, self._row_documents)
 
     def search(self, query: str, *, top_k: int, access: AccessFilter, where: BoolVector | None = None) -> RowScores:
         """Return the `top_k` best readable rows that share a term with `query`, best first.
@@ -224,17 +244,28 @@ class LexicalIndex:
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
-        from tantivy import Query
+        from tantivy import Occur, Query
 
         policy = self._assigned()
-        if not policy.moved and where is None:
-            classes = sorted(class_id for class_id in access.classes if class_id >= 0)
-            return Query.term_set_query(self._schema, "acl", classes) if classes else None
-        mask = access.mask(policy.row_classes)
         if where is not None:
-            mask &= where
-        documents = np.unique(self._row_documents[mask]).tolist()
-        return Query.term_set_query(self._schema, "document", documents) if documents else None
+            mask = access.mask(policy.row_classes) & where
+            return self._set_query("document", np.unique(self._row_documents[mask]).tolist())
+        admitted = access.classes - {UNREADABLE}
+        built = [class_id for class_id, now in policy.became.items() if now in admitted]
+        may = np.isin(policy.others_are, list(admitted))
+        through_class = np.isin(policy.others_were, built)
+        by_class = self._set_query("acl", sorted(built))
+        blocked = self._set_query("document", policy.others[through_class & ~may].tolist())
+        if by_class is not None and blocked is not None:
+            by_class = Query.boolean_query([(Occur.Must, by_class), (Occur.MustNot, blocked)])
+        by_document = self._set_query("document", policy.others[may & ~through_class].tolist())
+        either = [(Occur.Should, query) for query in (by_class, by_document) if query is not None]
+        return Query.boolean_query(either) if len(either) > 1 else (either[0][1] if either else None)
+
+    def _set_query(self, name: str, values: list[int]) -> Any | None:
+        from tantivy import Query
+
+        return Query.term_set_query(self._schema, name, values) if values else None
 
     def _assigned(self) -> _Policy:
         if self._policy is None:

@@ -32,6 +32,10 @@ def migrate(db: Connection, *, found: str | None, path: str) -> None:
         "INSERT OR IGNORE INTO text_uses (text_hash, collection, document_id)"
         " SELECT DISTINCT embed_hash, collection, document_id FROM chunks"
     )
+    db.exec_driver_sql(
+        "INSERT OR IGNORE INTO rights (collection, document_id, path, source_class, class_id, epoch)"
+        " SELECT collection, document_id, path, class_id, class_id, 0 FROM documents"
+    )
     db.execute(update(tables.state).where(tables.state.c.key == "schema").values(value=str(tables.SCHEMA_VERSION)))
 
 

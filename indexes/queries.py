@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from indexes.tables import acl_classes, chunks, collections, documents
+from indexes.tables import acl_classes, chunks, collections, documents, rights
 
 
 @cache
@@ -17,14 +17,19 @@ def collection_state() -> Select[Any]:
     return select(collections.c.live, collections.c.epoch, newest).where(collections.c.name == bindparam("collection"))
 
 
+def rights_of_documents() -> ColumnElement[bool]:
+    """Join condition: the row of `rights` that says who may read the row of `documents`."""
+    return (rights.c.collection == documents.c.collection) & (rights.c.document_id == documents.c.document_id)
+
+
 @cache
 def chunks_with_rights() -> Select[Any]:
-    """Columns of the chunks `:chunk_ids` of `:collection`, with uri, title, metadata and ACL class of their documents now."""
+    """Columns of the chunks `:chunk_ids` of `:collection`, with uri, title, metadata and present ACL class of their documents."""
     joined = chunks.join(
         documents,
         (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
-    )
-    columns = (*chunks.c, documents.c.uri, documents.c.title, documents.c.metadata, documents.c.class_id)
+    ).join(rights, rights_of_documents())
+    columns = (*chunks.c, documents.c.uri, documents.c.title, documents.c.metadata, rights.c.class_id)
     return (
         select(*columns)
         .select_from(joined)

@@ -31,6 +31,7 @@ class StoredDocument:
     Args:
         source_hash: of the raw item.
         chunks: in order, each with the hash of the text that is embedded.
+        rule: what decided `acl`.
         mark: the item's version mark in its source.
         recipe: names how the item became text.
         parser: the parser and its libraries, with versions.
@@ -54,6 +55,7 @@ class StoredDocument:
     signature: bytes = b""
     bands: Sequence[bytes] = ()
     same_text: bool = False
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Touch:
     uri: str
     mark: str
     acl: Acl
+    rule: str = ""
     served: bool = True
 
 
@@ -148,7 +151,7 @@ class Staging:
         return {
             **{
                 name: getattr(stored, name)
-                for name in ("source", "path", "source_hash", "mark", "recipe", "parser", "parent")
+                for name in ("source", "path", "source_hash", "mark", "recipe", "parser", "parent", "rule")
             },
             **{name: getattr(document, name) for name in ("uri", "title", "format", "text", "content_hash")},
             "metadata": dict(document.metadata),
@@ -167,7 +170,7 @@ class Staging:
         """Stage what changes of documents whose text stays."""
         from indexes.tables import staged_touched
 
-        columns = ("document_id", "source", "path", "uri", "mark", "served")
+        columns = ("document_id", "source", "path", "uri", "mark", "rule", "served")
         rows = [
             {name: getattr(touch, name) for name in columns} | {"class_id": self._class_id(touch.acl)}
             for touch in touches

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -66,7 +66,8 @@ documents = Table(
     Column("parser", String, nullable=False, default="", comment="parser with its libraries' versions"),
     Column("parent", String, comment="document id of what it was attached to"),
     Column("pii", JSON, comment="type, start and end of what was found; never the value"),
-    Column("class_id", Integer, ForeignKey("acl_classes.class_id"), nullable=False),
+    Column("class_id", Integer, ForeignKey("acl_classes.class_id"), nullable=False, comment="what its source says"),
+    Column("rule", String, nullable=False, default="", comment="what in the source decided that"),
     Column(
         "text_hash", String, nullable=False, default="", comment="sha256 of the text alone; equal ones are duplicates"
     ),
@@ -76,6 +77,32 @@ documents = Table(
 Index("documents_by_uri", documents.c.collection, documents.c.uri)
 Index("documents_by_parent", documents.c.collection, documents.c.parent)
 Index("documents_by_source_hash", documents.c.collection, documents.c.source_hash)
+
+rights = Table(
+    "rights",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("document_id", String, primary_key=True),
+    Column("path", String, nullable=False),
+    Column("source_class", Integer, nullable=False, comment="what its source says"),
+    Column("class_id", Integer, nullable=False, comment="what holds: the source's, changed by acl_rules; -1 withdrawn"),
+    Column("epoch", Integer, nullable=False, comment="of the collection when this changed last"),
+    sqlite_with_rowid=False,
+    comment="narrow, so that an edit over a hundred thousand documents rewrites no text",
+)
+
+acl_rules = Table(
+    "acl_rules",
+    metadata,
+    Column("rule_id", Integer, primary_key=True),
+    Column("collection", String, nullable=False),
+    Column("path", String, comment="pattern as in acl.yaml; null where it is for one document"),
+    Column("document_id", String),
+    Column("allow", JSON(none_as_null=True), comment="null: the rule only denies"),
+    Column("deny", JSON, nullable=False),
+    Column("created", String, nullable=False),
+    Column("by", String, nullable=False, comment="subject of who set it; empty for the command line's operator"),
+)
 
 chunks = Table(
     "chunks",
@@ -232,5 +259,6 @@ staged_touched = Table(
     Column("uri", String),
     Column("mark", String),
     Column("class_id", Integer),
+    Column("rule", String),
     Column("served", Boolean, comment="something that a search shows or filters by has changed"),
 )

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from indexes.errors import ConfigError, ConfigFileError
+from indexes.path_pattern import compile_pattern
 from indexes.vocabulary import NOBODY, Acl, check_name
 
 _T = TypeVar("_T")
@@ -91,49 +92,18 @@ class AclRules:
         return _Reader(name).rules(node)
 
     def resolve(self, path: str) -> tuple[Acl, str]:
-        """Return the ACL of `path` (relative to the source's root, `/` between segments) and what decided it."""
+        """Return the ACL of `path` (relative to the source's root, `/` between segments) and the line that decided it."""
+        acl, rule = self.decide(path)
+        return acl, f"{self.name}: default" if rule is None else f"{self.name}:{rule.line}: {rule.path}"
+
+    def decide(self, path: str) -> tuple[Acl, Rule | None]:
+        """Return the ACL of `path` and the last rule that had a say; None if it is the default."""
         path = unicodedata.normalize("NFC", path).lstrip("/")
-        acl, reason = self.default, f"{self.name}: default"
+        acl, last = self.default, None
         for rule in self.rules:
             if rule.regex.fullmatch(path):
-                acl, reason = rule.apply(acl), f"{self.name}:{rule.line}: {rule.path}"
-        return acl, reason
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Translate a path pattern into a regular expression for `fullmatch`.
-
-    Raises:
-        ConfigError: the pattern could never match, or asks for what there is not (`!`, a backslash).
-    """
-    pattern = unicodedata.normalize("NFC", pattern)
-    segments = pattern.strip("/").split("/")
-    if pattern.startswith("!") or "\\" in pattern:
-        raise ConfigError(f"path {pattern!r}: '!' and backslashes have no meaning here; write a later rule instead")
-    if any(segment in {"", ".", ".."} for segment in segments) or pattern.startswith("//") or pattern.endswith("//"):
-        raise ConfigError(f"path {pattern!r} can match nothing: write it relative to the root, such as finance/**")
-    below = pattern.endswith("/")
-    anchored = pattern.startswith("/") or len(segments) > 1
-    regex = "" if anchored else "(?:[^/]+/)*"
-    for index, segment in enumerate(segments):
-        last = index == len(segments) - 1
-        if segment != "**":
-            regex += _segment(segment) + ("" if last else "/")
-        elif not last:
-            if index == 0 or segments[index - 1] != "**":  # a second ** in a row adds nothing but backtracking
-                regex += "(?:[^/]+/)*"
-        else:
-            regex += ".+"
-    if below:
-        regex += "/.+" if segments[-1] != "**" else ""
-    elif not re.search(r"[*?]", segments[-1]):
-        regex += "(?:/.+)?"
-    return re.compile(regex, re.DOTALL)
-
-
-def _segment(segment: str) -> str:
-    parts = re.split(r"(\*+|\?)", segment)
-    return "".join("[^/]" if p == "?" else "[^/]*" if p.startswith("*") else re.escape(p) for p in parts)
+                acl, last = rule.apply(acl), rule
+        return acl, last
 
 
 class _Reader:

@@ -20,7 +20,7 @@ from indexes.changes import (
     record_source,
 )
 from indexes.embedder import Embedder
-from indexes.errors import IngestError
+from indexes.errors import Busy
 from indexes.staging import Staging
 from indexes.upcoming import Upcoming
 from ingest.contract_rules import Duplicates
@@ -92,16 +92,14 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Args:
         wait: until it is free.
     Raises:
-        IngestError: another ingestion of this collection is running.
+        Busy: another ingestion of this collection is running.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "ingest.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise IngestError(
-                f"another ingestion of collection {folder.name!r} is running; wait for it to end"
-            ) from None
+            raise Busy(f"another ingestion of collection {folder.name!r} is running; wait for it to end") from None
         yield
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from indexes.catalog import Catalog
 from indexes.corpus import children
 from indexes.embedder import Embedder
+from indexes.rights import withdrawn
 from indexes.settings import Settings
 from indexes.staging import Staging, open_staging
 from indexes.upcoming import Upcoming
@@ -116,6 +117,11 @@ class Ingestion:
                 attached = children(db, self._collection, names)
             staging.drop([*names, *(child.document_id for found in attached.values() for child in found)])
             return self._commit(staging, None, _silent, Duplicates())
+
+    def remove_withdrawn(self) -> None:
+        """Delete for good what was withdrawn from everybody's reading while others held the collection."""
+        if names := withdrawn(self._catalog, self._collection):
+            self.delete(names)
 
     def _scan(self, order: Order, staging: Staging, encoder: Encoder, progress: Progress) -> Scan:
         cutter = Cutter(self._embedder, self._settings)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from indexes.vocabulary import NOBODY, Acl
 from ingest.acl_file import AclRules
 from ingest.sources import SourceItem
+
+
+class Ruling(NamedTuple):
+    """A document's ACL and what decided it."""
+
+    acl: Acl
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +25,13 @@ class Rights:
     rules: AclRules | None = None
     allow: tuple[str, ...] | None = None
 
-    def of(self, item: SourceItem) -> Acl:
-        return item.acl if item.acl is not None else self.of_path(item.path)
+    def of(self, item: SourceItem) -> Ruling:
+        return self.of_path(item.path) if item.acl is None else Ruling(item.acl, "the document's own acl")
 
-    def of_path(self, path: str) -> Acl:
+    def of_path(self, path: str) -> Ruling:
         if self.rules is not None:
-            return self.rules.resolve(path)[0]
-        return Acl(self.allow) if self.allow is not None else NOBODY
+            acl, rule = self.rules.decide(path)
+            return Ruling(acl, f"{Path(self.rules.name).name}: {'default' if rule is None else rule.path}")
+        if self.allow is not None:
+            return Ruling(Acl(self.allow), "--allow of its ingestion")
+        return Ruling(NOBODY, "no ACL was given")

@@ -14,14 +14,14 @@ from indexes import corpus
 from indexes.batches import batched
 from indexes.corpus import DocumentState
 from indexes.staging import QuarantineEntry, Staging, StoredDocument, Touch
-from indexes.vocabulary import NOBODY, Acl, digest
+from indexes.vocabulary import NOBODY, digest
 from ingest.contract import Contract
 from ingest.cut import Cutter
 from ingest.duplicates import signature
 from ingest.encode import Encoder, Progress
 from ingest.prepare import Outcome, Preparer, Ready, Refused, Same
 from ingest.repeats import band_keys
-from ingest.rights import Rights
+from ingest.rights import Rights, Ruling
 from ingest.sources import Source, SourceItem
 from ingest.sources.base import held
 
@@ -218,21 +218,21 @@ class Scan:
         for outcome in outcomes:
             before = states.get(outcome.item.document_id)
             earlier.pop(outcome.item.document_id, None)
-            acl = self._order.rights.of(outcome.item)
+            ruling = self._order.rights.of(outcome.item)
             self._see(outcome.item.document_id)
             if isinstance(outcome, Same) and before is not None:
                 outcome = self._preparer.still_fresh(outcome, before)
             if isinstance(outcome, Same):
                 assert before is not None
-                self._keep(outcome.item, before, acl)
+                self._keep(outcome.item, before, ruling)
                 for child in listed.children:
                     earlier.pop(child.document_id, None)
                     self._see(child.document_id)
                     uri = outcome.item.uri + child.uri.removeprefix(before.uri)
-                    self._keep(replace(outcome.item, document_id=child.document_id, uri=uri), child, acl)
+                    self._keep(replace(outcome.item, document_id=child.document_id, uri=uri), child, ruling)
                 self.tally.quarantine += listed.refused_children  # what was attached and is bad still is
             elif isinstance(outcome, Ready):
-                self._take(outcome, before, acl)
+                self._take(outcome, before, ruling)
             else:
                 self._refuse(outcome, before)
                 continue
@@ -246,32 +246,33 @@ class Scan:
         if len(self._seen) >= 2 * _WINDOW:
             self._flush_seen()
 
-    def _keep(self, item: SourceItem, before: DocumentState, acl: Acl) -> None:
+    def _keep(self, item: SourceItem, before: DocumentState, ruling: Ruling) -> None:
         """The same text: nothing is parsed or embedded; place and rights are brought up to date."""
-        touch = Touch(before.document_id, self._order.source.name, item.path, item.uri, item.mark, acl)
-        if (touch.source, touch.path, touch.uri, touch.mark, acl) != (
-            before.source, before.path, before.uri, before.mark, before.acl,
+        touch = Touch(before.document_id, self._order.source.name, item.path, item.uri, item.mark, *ruling)
+        if (touch.source, touch.path, touch.uri, touch.mark, *ruling) != (
+            before.source, before.path, before.uri, before.mark, before.acl, before.rule,
         ):  # fmt: skip
-            self._touched.append(replace(touch, served=(acl, touch.uri) != (before.acl, before.uri)))
+            served = (touch.acl, touch.path, touch.uri) != (before.acl, before.path, before.uri)
+            self._touched.append(replace(touch, served=served))
         self.tally.unchanged += 1
-        self.tally.unreadable += not acl.allow
+        self.tally.unreadable += not touch.acl.allow
 
-    def _take(self, ready: Ready, before: DocumentState | None, acl: Acl) -> None:
+    def _take(self, ready: Ready, before: DocumentState | None, ruling: Ruling) -> None:
         document, item = ready.document, ready.item
         near = self._order.contract.duplicates.near
         marked = signature(document.text) if near and document.text else b""
         same = before is not None and before.content_hash == document.content_hash
         self._ready.append(
             StoredDocument(
-                document, self._order.source.name, item.path, ready.source_hash, acl, (),
+                document, self._order.source.name, item.path, ready.source_hash, ruling.acl, (),
                 mark=item.mark, recipe=self._preparer.recipe, parser=ready.parser, parent=ready.parent, pii=ready.pii,
-                signature=marked, bands=band_keys(marked, threshold=near) if marked and near else (), same_text=same,
+                signature=marked, bands=band_keys(marked, threshold=near) if marked and near else (), same_text=same, rule=ruling.rule,
             )
         )  # fmt: skip
         self._ready_chars += len(document.text)
         if len(self._ready) >= _WINDOW or self._ready_chars >= _WINDOW_CHARS:
             self._flush()
-        self.tally.unreadable += not acl.allow
+        self.tally.unreadable += not ruling.acl.allow
         if before is None:
             self.tally.added += 1
         elif same:
@@ -312,11 +313,11 @@ class Scan:
             )
 
     def _keep_unlisted(self, before: DocumentState) -> None:
-        acl = self._order.rights.of_path(before.path)
-        if before.format == "row" and acl != before.acl:  # its own rights, if it has any, are out of sight
-            acl = NOBODY
+        ruling = self._order.rights.of_path(before.path)
+        if before.format == "row" and ruling.acl != before.acl:  # its own rights, if it has any, are out of sight
+            ruling = Ruling(NOBODY, "its own acl could not be read")
         item = SourceItem(before.document_id, before.uri, before.path, before.format, held(b""), 0, mark=before.mark)
-        self._keep(item, before, acl)
+        self._keep(item, before, ruling)
 
     def _recut_rest(self) -> None:
         """Cut every document that stays as it is anew, from its stored text, whatever source it came from."""

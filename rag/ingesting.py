@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import AccessDenied, ConfigError
+from indexes.errors import AccessDenied, Busy, ConfigError
 from indexes.vocabulary import Acl, Principal, check_name
 
 if TYPE_CHECKING:
@@ -229,12 +229,19 @@ class Ingesting:
         return Inbox(rooms.catalog, rooms.folder)
 
     def delete_document(self, document_id: str, *, collection: str, principal: Principal) -> bool:
-        """Delete a document that the principal may read; False where there is none. It is gone from the next query on."""
+        """Delete a document that the principal may read; False where there is none. It is gone from the next query on.
+
+        Nobody may read it from this moment, whatever else is running; its text leaves the disk now or, while another ingestion
+        of the collection runs, with that one's end.
+        """
+        from indexes.rights import withdraw
+
         tenant = self._tenant(principal.tenant)
         if self.document(document_id, collection=collection, principal=principal) is None:
             return False
-        with self._ingestion(tenant, collection) as ingestion:
-            ingestion.delete([document_id])
+        withdraw(tenant.catalog, collection, [document_id])
+        with suppress(Busy), self._ingestion(tenant, collection):
+            pass  # which removes what is withdrawn
         return True
 
     def _ingest(
@@ -250,7 +257,10 @@ class Ingesting:
         folder = tenant.collections / collection
         with exclusive(folder, wait=wait):
             tenant.catalog.create_collection(collection)
-            yield self._ingestion_over(tenant.catalog, folder, collection)
+            ingestion = self._ingestion_over(tenant.catalog, folder, collection)
+            ingestion.remove_withdrawn()
+            yield ingestion
+            ingestion.remove_withdrawn()
 
     def _ingestion_over(self, catalog: Catalog, folder: Path, collection: str) -> Ingestion:
         from ingest.pipeline import Ingestion

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Chunk, Hit, Principal
+from rag.governing import Governing
 from rag.ingesting import Ingesting
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rag.verify import VerifyReport
 
 
-class Loremill(Ingesting):
+class Loremill(Ingesting, Governing):
     """An organisation's memory in one home directory. Safe for many threads; several processes may share a home.
 
     Use `Loremill.open`, as a context manager or with `close`.
@@ -255,7 +256,7 @@ class Loremill(Ingesting):
         with self._lock:
             if name not in self._tenants:
                 self._tenants[name] = Tenant(
-                    self.home, name, settings=self.settings, embedder=self.embedder, create=create
+                    self.home, name, settings=self.settings, embedder=self.embedder, members=None, create=create
                 )
             return self._tenants[name]
 

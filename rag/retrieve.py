@@ -89,7 +89,7 @@ class Retriever:
         embedded = time.perf_counter()
         for _ in range(_CONFIRM_TRIES):
             release, build = self._live(state)
-            access = self._catalog.access(principal, newest_class=state.newest_class)
+            access = self._catalog.access(principal, state=state)
             mask = build.rows_of(self._catalog.matching_documents(collection, where)) if where else None
             fusion = FusionSettings(**release.retrieval)
             rows, scores = search_rows(
@@ -165,8 +165,9 @@ class Retriever:
             if build is None or build.manifest.build_id != release.build:
                 build = self._open(state.collection, release.build)
                 self._builds[state.collection] = build
-            if build.epoch != state.epoch:
-                build.assign_classes(self._catalog.document_classes(state.collection), epoch=state.epoch)
+        build.carry_rights(
+            lambda since: self._catalog.document_classes(state.collection, since=since), epoch=state.epoch
+        )
         return release, build
 
     def _release(self, state: CollectionState) -> Release:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from indexes.access import Members
 from indexes.catalog import Catalog
 from indexes.embedder import Embedder
 from indexes.settings import Settings
@@ -15,10 +16,19 @@ from rag.retrieve import Retriever
 class Tenant:
     """Opened at first use; `create` makes the rooms of a new tenant."""
 
-    def __init__(self, home: Path, name: str, *, settings: Settings, embedder: Embedder, create: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        *,
+        settings: Settings,
+        embedder: Embedder,
+        members: Members | None,
+        create: bool = False,
+    ) -> None:
         self.name = check_name(name, "tenant")
         self.folder = home / "tenants" / name
-        self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create)
+        self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create, members=members)
         self._settings = settings
         self._embedder = embedder
 

@@ -233,3 +233,26 @@ def examined(data: Data) -> RenderableType:
 
 def serving(data: Data) -> RenderableType:
     return plain(f"Serving at {data['url']} (OpenAPI: {data['url']}/openapi.json)")
+
+
+def rule_changed(data: Data) -> RenderableType:
+    return Group(
+        acl_rules({"rules": [data["rule"]]}), plain(f"{data['documents']} documents have other rights now.", "green")
+    )
+
+
+def acl_rules(data: Data) -> RenderableType:
+    if not data["rules"]:
+        return Text("No rule stands above the sources' own.", style="yellow")
+    rows = [
+        (
+            rule["rule_id"],
+            rule["path"] or rule["document_id"],
+            "as before" if rule["allow"] is None else ", ".join(rule["allow"]) or "nobody",
+            ", ".join(rule["deny"]),
+            rule["created"][:19],
+            rule["by"],
+        )
+        for rule in data["rules"]
+    ]
+    return _table(("rule", "about", "allow", "deny", "set", "by"), rows)

@@ -75,7 +75,7 @@ def test_patterns_mean_what_the_acl_files_documentation_says(pattern: str, path:
 )
 def test_two_independent_readings_of_a_pattern_agree(pattern: str, path: str) -> None:
     """The serving code translates to regular expressions, the oracle walks the segments."""
-    from ingest.acl_file import compile_pattern
+    from indexes.path_pattern import compile_pattern
 
     assert matches(pattern, path) == bool(compile_pattern(pattern).fullmatch(path)), (pattern, path)
 

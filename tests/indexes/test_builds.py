@@ -60,7 +60,7 @@ def test_the_same_chunks_give_the_same_id_and_results_in_another_folder(write: W
     one, other = Build(write(tmp_path / "one")), Build(write(tmp_path / "other"))
     assert one.manifest == other.manifest
     for build in (one, other):
-        build.assign_classes(CLASSES, epoch=1)
+        build.carry_rights(lambda _since: CLASSES, epoch=1)
     found = [build.lexical.search("number3 words", top_k=6, access=ALL) for build in (one, other)]
     assert (found[0][0].tolist(), found[0][1].tolist()) == (
         found[1][0].tolist(),
@@ -73,7 +73,7 @@ def test_a_build_knows_its_chunks_its_documents_and_their_rights(whole: Path) ->
     assert build.chunk_ids([4, 0]) == [KEYS[4].chunk_id, KEYS[0].chunk_id]
     assert build.chunk_id_set() == {key.chunk_id for key in KEYS}
     assert build.rows_of({"doc-1", "unknown"}).tolist() == [False, True, False, False, True, False]
-    build.assign_classes({"doc-0": 1, "doc-1": 2}, epoch=7)  # doc-2 is gone
+    build.carry_rights(lambda _since: {"doc-0": 1, "doc-1": 2}, epoch=7)  # doc-2 is gone
     assert build.epoch == 7
     assert sorted(build.vectors.search(VECTORS[:1], top_k=6, access=ALL)[0][0].tolist()) == [0, 1, 3, 4]
     assert sorted(build.lexical.search("words", top_k=6, access=ALL)[0].tolist()) == [0, 1, 3, 4]
@@ -86,7 +86,7 @@ def test_an_existing_build_is_not_written_again(write: Write, tmp_path: Path) ->
 
 def test_a_build_of_nothing_can_be_searched(write: Write, tmp_path: Path) -> None:
     build = Build(write(tmp_path, []))
-    build.assign_classes({}, epoch=1)
+    build.carry_rights(lambda _since: {}, epoch=1)
     assert build.manifest.rows == 0
     assert build.rows_of({"doc-0"}).tolist() == []
     assert build.chunk_id_set() == set()

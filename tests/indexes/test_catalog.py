@@ -51,7 +51,7 @@ def put(
 
 
 def touched(name: str, acl: Acl, *, served: bool = True) -> Touch:
-    return Touch(name, "source", name, f"file:{name}", "mark", acl, served)
+    return Touch(name, "source", name, f"file:{name}", "mark", acl, served=served)
 
 
 def chunk_ids(catalog: Catalog) -> dict[str, str]:
@@ -151,9 +151,9 @@ def test_a_commit_is_seen_by_whoever_else_has_the_catalog_open(catalog: Catalog,
 
 def test_a_new_class_made_elsewhere_is_known_by_its_number_in_the_state(catalog: Catalog, other: Catalog) -> None:
     put(catalog, stored("a", FINANCE))
-    other.access(ALICE, newest_class=other.state("c").newest_class)
+    other.access(ALICE, state=other.state("c"))
     put(catalog, stored("b", Acl(("user:bob",))))
-    access = other.access(BOB, newest_class=other.state("c").newest_class)
+    access = other.access(BOB, state=other.state("c"))
     assert [info.document_id for info in other.listing("c", access=access)] == ["b"]
 
 

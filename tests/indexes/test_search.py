@@ -35,7 +35,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, listed: Callable[..., Corpus
     config = BuildConfig("test/1", DIM, "cut/1", "faiss")
     manifest = write_build(folder, listed(KEYS, VECTORS, TEXTS, CLASSES), config=config)
     build = Build(folder / manifest.build_id)
-    build.assign_classes(CLASSES, epoch=1)
+    build.carry_rights(lambda _since: CLASSES, epoch=1)
     return build
 
 

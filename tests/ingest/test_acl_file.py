@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import ConfigFileError
+from indexes.path_pattern import compile_pattern
 from indexes.vocabulary import NOBODY, Acl
-from ingest.acl_file import AclRules, compile_pattern
+from ingest.acl_file import AclRules
 
 RULES = """\
 tenant: halden
