@@ -53,9 +53,8 @@ def repeated(trial: Trial) -> None:
                 trial.hear(trial.mill.ask(question, **asked), said=question, person=person)
 
     request()
-    if document.key in trial.world.documents:
-        trial.history.revoke(document)
-        request()
+    trial.history.take_away(document, trial.person, trial.rng)
+    request()
 
 
 def evaluation(trial: Trial) -> None:

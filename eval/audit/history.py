@@ -10,8 +10,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from eval.audit.canaries import mint
-from eval.audit.material import Material
-from eval.audit.shelf import FOLDERS, Shelf
+from eval.audit.material import Material, Names
+from eval.audit.shelf import FOLDERS, PATTERNS, RuleAbove, Shelf
 from eval.audit.world import Document, Person, World
 from eval.oracle import Rights
 from indexes.vocabulary import Acl
@@ -52,14 +52,16 @@ class History:
     def collections(self, tenant: str) -> list[str]:
         return [shelf.collection for shelf in self.shelves if shelf.tenant == tenant]
 
-    def revoke(self, document: Document) -> None:
-        """Take everybody's right to read the document away, so that the next query must not find it."""
-        if document.pushed:
-            self._push(replace(document, rights=Rights(document.tenant, frozenset())))
-            return
-        shelf = self._shelf(document)
-        shelf.rules.append((document.document_id, (), ()))
-        self._ingest(shelf)
+    def take_away(self, document: Document, person: Person, rng: Random) -> None:
+        """Take rights to the document away, or memberships from the person: it must hold for the very next look."""
+        kind = rng.choice(["from all", "from one", "memberships"])
+        if kind == "memberships":
+            held = {one for one in self.world.members if one[:2] == (person.tenant, person.subject)}
+            self.world.members -= held
+            self._import_people()
+        elif document.key in self.world.documents:
+            allow, deny = ((), ()) if kind == "from all" else (None, (person.subject,))
+            self._set_above(self._shelf(document), document.document_id, allow, deny, is_pattern=False)
 
     # -- operations --------------------------------------------------------------------------------------------------
 
@@ -67,7 +69,7 @@ class History:
         """A new file."""
         shelf = rng.choice(self.shelves)
         if len(self.world.of(shelf.tenant, shelf.collection)) < _MOST:
-            self._file(shelf, self._written(shelf, rng), rng)
+            self._file(shelf, self._written(shelf, rng))
             self._ingest(shelf)
         else:
             self.delete(rng)
@@ -77,7 +79,7 @@ class History:
         for document in self._some(rng, pushed=False):
             shelf = self._shelf(document)
             self.world.remove(document)
-            shelf.write(self._stands(self._text(document, rng)))
+            self._file(shelf, self._text(document, rng))
             self._ingest(shelf)
 
     def rename(self, rng: Random) -> None:
@@ -86,14 +88,14 @@ class History:
             shelf = self._shelf(document)
             shelf.remove(document)
             self.world.remove(document)
-            self._file(shelf, replace(document, document_id=_path(rng)), rng)
+            self._file(shelf, replace(document, document_id=_path(rng)))
             self._ingest(shelf)
 
     def copy(self, rng: Random) -> None:
         """The same text at two places: to read one of them is to know what both say."""
         for document in self._some(rng, pushed=False):
             shelf = self._shelf(document)
-            self._file(shelf, replace(document, document_id=_path(rng)), rng)
+            self._file(shelf, replace(document, document_id=_path(rng)))
             self._ingest(shelf)
 
     def delete(self, rng: Random) -> None:
@@ -109,7 +111,7 @@ class History:
         gone = [one for one in self.world.gone if one.key not in self.world.documents and not one.pushed]
         if gone:
             document = rng.choice(gone)
-            self._file(self._shelf(document), document, rng)
+            self._file(self._shelf(document), document)
             self._ingest(self._shelf(document))
 
     def change_rules(self, rng: Random) -> None:
@@ -118,18 +120,30 @@ class History:
         if len(shelf.rules) > len(FOLDERS) + 4:
             del shelf.rules[rng.randrange(len(shelf.rules))]
         else:
-            paths = [one.document_id for one in self.world.of(shelf.tenant, shelf.collection) if not one.pushed]
-            allow, deny = rng.choice(self.material.rights)
-            pattern = rng.choice([*(f"{name}/**" for name in FOLDERS), *paths])
-            shelf.rules.append((pattern, None if deny and rng.random() < 0.5 else allow, deny))
+            shelf.rules.append((self._about(shelf, rng), *self._allowed_or_denied(rng)))
         self._ingest(shelf)
+
+    def set_above(self, rng: Random) -> None:
+        """A rule above the sources', for a pattern or one document."""
+        shelf = rng.choice(self.shelves)
+        is_pattern = rng.random() < 0.5
+        here = self.world.of(shelf.tenant, shelf.collection)
+        about = rng.choice(PATTERNS) if is_pattern else rng.choice(here).document_id
+        self._set_above(shelf, about, *self._allowed_or_denied(rng), is_pattern=is_pattern)
+
+    def unset_above(self, rng: Random) -> None:
+        """Such a rule goes: what the sources say holds again."""
+        shelf = rng.choice(self.shelves)
+        if shelf.above:
+            rule = shelf.above.pop(rng.randrange(len(shelf.above)))
+            self.mill.unset_acl(rule.rule_id, collection=shelf.collection, tenant=shelf.tenant)
+            self._settle(shelf)
 
     def push(self, rng: Random) -> None:
         """A document is put by a program, under rights of its own."""
         shelf = rng.choice(self.shelves)
         if len(self.world.of(shelf.tenant, shelf.collection)) < _MOST:
-            document = replace(self._written(shelf, rng), pushed=True, document_id=f"push-{mint(rng)}")
-            self._push(self._owned(document, rng))
+            self._push(self._owned(replace(self._written(shelf, rng), document_id=f"push-{mint(rng)}"), rng))
 
     def push_again(self, rng: Random) -> None:
         """A pushed document gets another text, other rights, or both."""
@@ -179,7 +193,7 @@ class History:
             ])  # fmt: skip
             self.shelves.append(shelf)
             for _ in range(2 * _FEWEST if collection == COMPANY else _FEWEST // 2):
-                self._file(shelf, self._written(shelf, rng), rng)
+                self._file(shelf, self._written(shelf, rng))
             self._ingest(shelf)
 
     def _written(self, shelf: Shelf, rng: Random) -> Document:
@@ -198,7 +212,17 @@ class History:
 
     def _owned(self, document: Document, rng: Random) -> Document:
         allow, deny = rng.choice(self.material.rights)
-        return replace(document, rights=Rights(document.tenant, frozenset(allow), frozenset(deny)))
+        return replace(document, own=Rights(document.tenant, frozenset(allow), frozenset(deny)))
+
+    def _about(self, shelf: Shelf, rng: Random) -> str:
+        """Return a pattern for a rule of acl.yaml: of a folder, of a kind of file, or of one file."""
+        files = [one.document_id for one in self.world.of(shelf.tenant, shelf.collection) if not one.pushed]
+        return rng.choice([*PATTERNS, *files])
+
+    def _allowed_or_denied(self, rng: Random) -> tuple[Names | None, Names]:
+        """Return what a rule says: whom it allows and denies, or only whom it denies."""
+        allow, deny = rng.choice(self.material.rights)
+        return (None, deny) if deny and rng.random() < 0.5 else (allow, deny)
 
     def _some(self, rng: Random, *, pushed: bool) -> Iterable[Document]:
         """Return one document of the kind, or none where there are none."""
@@ -210,24 +234,35 @@ class History:
             one for one in self.shelves if (one.tenant, one.collection) == (document.tenant, document.collection)
         )
 
-    def _file(self, shelf: Shelf, document: Document, rng: Random) -> None:
-        shelf.write(self._stands(document))
-
-    def _stands(self, document: Document) -> Document:
+    def _file(self, shelf: Shelf, document: Document) -> None:
         self.world.put(document)
-        return document
+        shelf.write(document)
 
     def _ingest(self, shelf: Shelf) -> None:
         """Bring the collection in line with its folder, and the world's rights with its rules."""
-        for document in self.world.of(shelf.tenant, shelf.collection):
-            if not document.pushed:
-                self.world.put(replace(document, rights=shelf.rights(document.document_id)))
         shelf.write_rules()
         self.mill.ingest(shelf.root, collection=shelf.collection, tenant=shelf.tenant)
+        self._settle(shelf)
+
+    def _set_above(self, shelf: Shelf, about: str, allow: Names | None, deny: Names, *, is_pattern: bool) -> None:
+        change = self.mill.set_acl(
+            collection=shelf.collection,
+            tenant=shelf.tenant,
+            allow=allow,
+            deny=deny,
+            **{"path" if is_pattern else "document_id": about},
+        )
+        shelf.set_above(RuleAbove(change.rule.rule_id, about, is_pattern, allow, deny))
+        self._settle(shelf)
+
+    def _settle(self, shelf: Shelf) -> None:
+        """Work out anew who may read what stands on the shelf."""
+        for document in self.world.of(shelf.tenant, shelf.collection):
+            self.world.put(replace(document, rights=shelf.rights(document)))
 
     def _push(self, document: Document) -> None:
-        self.world.put(document)
         writer = next(one for one in self.world.people if one.tenant == document.tenant)
+        assert document.own is not None
         self.mill.put_document(
             collection=document.collection,
             principal=self.mill.directory.resolve(writer.name),
@@ -235,8 +270,10 @@ class History:
             text="\n\n".join(document.paragraphs),
             title=document.title,
             metadata=document.metadata,
-            acl=Acl(tuple(document.rights.allow), tuple(document.rights.deny)),
+            acl=Acl(tuple(document.own.allow), tuple(document.own.deny)),
         )
+        self.world.put(document)
+        self._settle(self._shelf(document))
 
     def _import_people(self) -> None:
         entries = {}
@@ -259,7 +296,9 @@ OPERATIONS: dict[str, tuple[Callable[[History, Random], None], float]] = {
     "copy": (History.copy, 1),
     "delete": (History.delete, 2),
     "restore": (History.restore, 2),
-    "change rules": (History.change_rules, 4),
+    "change rules": (History.change_rules, 3),
+    "set a rule above": (History.set_above, 3),
+    "unset a rule above": (History.unset_above, 4),
     "push": (History.push, 3),
     "push again": (History.push_again, 3),
     "delete pushed": (History.delete_pushed, 2),

@@ -19,7 +19,10 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Document:
-    """One document as it stands now. Every part of it that could come out somewhere carries canaries of its own."""
+    """One document as it stands now. Every part of it that could come out somewhere carries canaries of its own.
+
+    `own` are the rights that it was pushed with, None where it comes from a folder; `rights` are what holds in the end.
+    """
 
     tenant: str
     collection: str
@@ -28,7 +31,12 @@ class Document:
     paragraphs: tuple[str, ...]
     metadata: Mapping[str, str]
     rights: Rights
-    pushed: bool = False
+    own: Rights | None = None
+
+    @property
+    def pushed(self) -> bool:
+        """Whether a program put it, instead of its lying in a folder."""
+        return self.own is not None
 
     @property
     def key(self) -> Key:
