@@ -19,10 +19,14 @@ def ask(trial: Trial) -> None:
 
 
 def ask_stream(trial: Trial) -> None:
-    """So does every event of a streamed answer."""
-    _, question = _asked(trial)
+    """So does every event of a streamed answer, each by the rights of the moment in which it comes."""
+    document, question = _asked(trial)
+    revokes = trial.rng.random() < 0.5
     for event in trial.mill.ask_stream(question, collection=trial.collection, principal=trial.principal):
         trial.hear(event, said=question)
+        if revokes:
+            trial.history.take_away(document, trial.person, trial.rng)
+            revokes = False
 
 
 def ask_in_conversation(trial: Trial) -> None:
@@ -33,6 +37,25 @@ def ask_in_conversation(trial: Trial) -> None:
         "And what else is said about it?", collection=trial.collection, principal=trial.principal, history=history
     )
     trial.hear(answer, said=question)
+
+
+def race(trial: Trial) -> None:
+    """A right that is taken away between search and confirmation keeps the text from leaving, and leaves the rest as it is."""
+    document, question = _asked(trial)
+    retriever = trial.mill._tenant(trial.person.tenant).retriever
+
+    def between() -> None:
+        retriever.before_confirm = None
+        trial.history.take_away(document, trial.person, trial.rng, members=False)
+
+    retriever.before_confirm = between
+    try:
+        hits = trial.mill.search(question, collection=trial.collection, principal=trial.principal, top_k=1000)
+    finally:
+        retriever.before_confirm = None
+    trial.hear(hits, said=question)
+    wanted = {one.document_id for one in trial.readable}
+    trial.expect("search during a revocation", {hit.document_id for hit in hits}, wanted)
 
 
 def repeated(trial: Trial) -> None:
@@ -88,6 +111,7 @@ ANSWER_DOORS: dict[str, tuple[Callable[[Trial], None], float]] = {
     "ask": (ask, 1.5),
     "ask stream": (ask_stream, 1),
     "ask in conversation": (ask_in_conversation, 1),
+    "race": (race, 2),
     "repeated": (repeated, 1.5),
     "evaluation": (evaluation, 0.5),
 }

@@ -52,9 +52,9 @@ class History:
     def collections(self, tenant: str) -> list[str]:
         return [shelf.collection for shelf in self.shelves if shelf.tenant == tenant]
 
-    def take_away(self, document: Document, person: Person, rng: Random) -> None:
-        """Take rights to the document away, or memberships from the person: it must hold for the very next look."""
-        kind = rng.choice(["from all", "from one", "memberships"])
+    def take_away(self, document: Document, person: Person, rng: Random, *, members: bool = True) -> None:
+        """Take rights to the document away or, with `members`, the person out of its groups: the very next look must heed it."""
+        kind = rng.choice(["from all", "from one", "memberships"][: 3 if members else 2])
         if kind == "memberships":
             held = {one for one in self.world.members if one[:2] == (person.tenant, person.subject)}
             self.world.members -= held
