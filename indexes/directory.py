@@ -9,24 +9,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from indexes.errors import ConfigError, ConfigFileError, IndexBackendError
+from indexes.directory_file import grow
+from indexes.errors import AccessDenied, ConfigError, ConfigFileError
+from indexes.groups import containing, gather
+from indexes.membership import Membership
 from indexes.principals import read_principals
 from indexes.vocabulary import Principal
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Row, Table
-
 _PREFIX = "lm"
-LOCK_TIMEOUT_S = 30.0
 
 
 class Role(StrEnum):
@@ -59,42 +56,31 @@ class KeyInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PrincipalInfo:
+    """An imported name as listed; `principal` has all its groups, also while it is not active."""
+
+    name: str
+    principal: Principal
+    active: bool
+
+    def to_json(self) -> dict[str, Any]:
+        who = self.principal
+        return {
+            "name": self.name,
+            "tenant": who.tenant,
+            "subject": who.subject,
+            "groups": list(who.groups),
+            "active": self.active,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who a secret speaks for, as of this moment."""
 
     principal: Principal
     role: Role
     key_id: str
-
-
-@cache
-def _tables() -> tuple[Table, Table]:
-    """Return the tables `principals` and `api_keys`; made late, for importing SQLAlchemy costs 0.2 s."""
-    from sqlalchemy import JSON, Column, MetaData, String, Table
-
-    metadata = MetaData()
-    principals: Table = Table(
-        "principals",
-        metadata,
-        Column("name", String, primary_key=True),
-        Column("tenant", String, nullable=False, index=True),
-        Column("subject", String, nullable=False),
-        Column("groups", JSON, nullable=False),
-    )
-    keys: Table = Table(
-        "api_keys",
-        metadata,
-        Column("key_id", String, primary_key=True),
-        Column("secret_sha256", String(64), nullable=False),
-        Column("principal", String, nullable=False),
-        Column("tenant", String, nullable=False),
-        Column("subject", String, nullable=False),
-        Column("role", String, nullable=False),
-        Column("label", String, nullable=False),
-        Column("created", String, nullable=False),
-        Column("revoked", String),
-    )
-    return principals, keys
 
 
 def _hash(secret: str) -> str:
@@ -106,107 +92,105 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class Directory:
-    """Principals and API keys of one home. Safe among threads; processes see each other's changes at once."""
+class Directory(Membership):
+    """Principals, their groups and API keys of one home. Safe among threads; processes see each other's changes at once."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def import_principals(self, path: str | Path, *, tenant: str | None = None) -> int:
+        """Make the file's entries the principals and groups of every tenant that it names; return how many principals it has.
 
-    @classmethod
-    def open(cls, home: Path) -> Directory:
-        """Return the directory of `home`; the file is opened, and made if missing, at first use."""
-        return cls(home.expanduser() / "directory.db")
+        Principals and memberships of those tenants that the file no longer has are removed, which silences their keys at
+        once; other tenants are left alone. All or nothing: one transaction.
 
-    def close(self) -> None:
-        """Release the file. The directory may be used again afterwards."""
-        engine: Engine | None = self.__dict__.pop("_engine", None)
-        if engine is not None:
-            engine.dispose()
-
-    @cached_property
-    def _engine(self) -> Engine:
-        from sqlalchemy import create_engine, event
-
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)  # the hashes are nobody else's business; SQLite gives its side files the same mode
-        engine = create_engine(f"sqlite:///{self._path}", connect_args={"timeout": LOCK_TIMEOUT_S})
-
-        @event.listens_for(engine, "connect")
-        def configure(connection: Any, _record: object) -> None:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-
-        principals, _ = _tables()
-        principals.metadata.create_all(engine)
-        return engine
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except UnicodeEncodeError as error:
-            raise ConfigError("a name or secret is not valid Unicode text") from error
-        except (SQLAlchemyError, OSError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise IndexBackendError(f"the directory {self._path.name} in the home cannot be used: {cause}") from error
-
-    def import_principals(self, path: str | Path) -> int:
-        """Make the file's entries the principals of every tenant that it names, and return how many it has.
-
-        Entries of those tenants that the file no longer names are removed, which silences their keys at once; other
-        tenants are left alone. All or nothing: one transaction.
-
+        Args:
+            path: `principals.yaml`, or SCIM resources as JSON.
+            tenant: where the file does not say.
         Raises:
             ConfigFileError: the file is malformed, naming the line, or one of its names belongs to a tenant that it does
                 not name (taking a name over would hand its keys to another tenant).
         """
-        entries = read_principals(Path(path))
-        tenants = sorted({principal.tenant for principal in entries.values()})
-        table, _ = _tables()
-        with self._transaction() as connection:
-            connection.execute(table.delete().where(table.c.tenant.in_(tenants)))
-            taken = {row.name: row.tenant for row in connection.execute(table.select())}
-            for name in entries:
-                if name in taken:
+        from sqlalchemy import select
+
+        from indexes.directory_tables import memberships, principals
+
+        roster = read_principals(Path(path), tenant=tenant)
+        with self._write() as db:
+            for table in (principals, memberships):
+                db.execute(table.delete().where(table.c.tenant.in_(sorted(roster.tenants))))
+            for name in db.execute(select(principals.c.name)).scalars():
+                if name in roster.principals:
                     raise ConfigFileError(f"{path}: the name {name!r} is in use in another tenant; choose another name")
             rows = [
-                {"name": name, "tenant": who.tenant, "subject": who.subject, "groups": list(who.groups)}
-                for name, who in entries.items()
+                {"name": name, "tenant": who.tenant, "subject": who.subject, "active": entry.active}
+                for name, entry in roster.principals.items()
+                for who in [entry.principal]
             ]
-            connection.execute(table.insert(), rows)
-        return len(entries)
+            if rows:
+                db.execute(principals.insert(), rows)
+            if roster.memberships:
+                db.execute(memberships.insert(), [member._asdict() for member in roster.memberships])
+            grow(db)
+        return len(roster.principals)
 
-    def list_principals(self) -> list[tuple[str, Principal]]:
-        """Return every imported name with its principal, by name."""
-        table, _ = _tables()
-        with self._transaction() as connection:
-            rows = connection.execute(table.select().order_by(table.c.name)).all()
-        return [(row.name, _principal(row)) for row in rows]
+    def list_principals(self) -> list[PrincipalInfo]:
+        """Return every imported name, by name, with all the groups that it is in, directly or not.
+
+        Cost: O(principals + memberships).
+        """
+        from sqlalchemy import select
+
+        from indexes.directory_tables import memberships, principals
+
+        with self._read() as db:
+            rows = db.execute(select(principals).order_by(principals.c.name)).all()
+            members = db.execute(select(memberships).order_by(memberships.c.group)).all()
+        of_tenant: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for row in members:
+            of_tenant[row.tenant].append((row.member, row.group))
+        edges = {tenant: gather(pairs) for tenant, pairs in of_tenant.items()}
+        return [
+            PrincipalInfo(
+                row.name,
+                Principal(
+                    row.tenant, row.subject, containing(edges.get(row.tenant, {}), row.subject), in_directory=True
+                ),
+                row.active,
+            )
+            for row in rows
+        ]
 
     def resolve(self, name_or_literal: str) -> Principal:
-        """Return the principal of an imported name, or of a literal `tenant/user:x,group:y`.
+        """Return the principal of an imported name with all its groups as of now, or of a literal `tenant/user:x,group:y`.
+
+        A literal comes back as it is written; `effective` adds the groups that contain its groups.
 
         Raises:
             ConfigError: no such name, or a malformed literal.
+            AccessDenied: the name is deactivated.
         """
-        principal = self._find(name_or_literal)
-        if principal is None:
+        from indexes.directory_tables import principals
+
+        if "/" in name_or_literal:
+            return Principal.parse(name_or_literal)
+        with self._read() as db:
+            row = db.execute(principals.select().where(principals.c.name == name_or_literal)).one_or_none()
+        if row is None:
             raise ConfigError(
                 f"unknown principal {name_or_literal!r}: import it with `loremill principals import FILE`, "
                 "or write a literal such as tenant/user:alice,group:finance"
             )
-        return principal
+        principal = Principal(row.tenant, row.subject, in_directory=True)
+        if not row.active:
+            raise AccessDenied(principal, f"the principal {name_or_literal!r} is deactivated")
+        return self.effective(principal)
 
-    def _find(self, name_or_literal: str) -> Principal | None:
-        if "/" in name_or_literal:
-            return Principal.parse(name_or_literal)
-        table, _ = _tables()
-        with self._transaction() as connection:
-            row = connection.execute(table.select().where(table.c.name == name_or_literal)).one_or_none()
-        return None if row is None else _principal(row)
+    def _find(self, bound_to: str) -> Principal | None:
+        """Return whom a key bound to this name or literal speaks for, None if that is nobody or may do nothing."""
+        try:
+            principal = self.resolve(bound_to)
+            self.effective(principal)
+        except (ConfigError, AccessDenied):
+            return None
+        return principal
 
     def create_key(self, principal: str, *, label: str = "", role: Role | str = Role.READER) -> tuple[str, str]:
         """Make a key for a name or literal and return (key_id, secret). The secret is shown now and never again.
@@ -214,12 +198,13 @@ class Directory:
         Raises:
             ConfigError: unknown principal or role.
         """
+        from indexes.directory_tables import api_keys
+
         if role not in set(Role):
             raise ConfigError(f"unknown role {str(role)!r}: use {' or '.join(Role)}")
         who = self.resolve(principal)
         key_id = secrets.token_hex(6)
         secret = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
-        _, table = _tables()
         row = {
             "key_id": key_id,
             "secret_sha256": _hash(secret),
@@ -230,31 +215,36 @@ class Directory:
             "label": label,
             "created": _now(),
         }
-        with self._transaction() as connection:
-            connection.execute(table.insert(), [row])
+        with self._write() as db:
+            db.execute(api_keys.insert(), [row])
         return key_id, secret
 
     def revoke_key(self, key_id: str) -> bool:
         """Revoke a key for good; return False if there is none of that id that still holds."""
-        _, table = _tables()
-        change = table.update().where(table.c.key_id == key_id, table.c.revoked.is_(None)).values(revoked=_now())
-        with self._transaction() as connection:
-            return bool(connection.execute(change).rowcount)
+        from indexes.directory_tables import api_keys
+
+        change = (
+            api_keys.update().where(api_keys.c.key_id == key_id, api_keys.c.revoked.is_(None)).values(revoked=_now())
+        )
+        with self._write() as db:
+            return bool(db.execute(change).rowcount)
 
     def list_keys(self) -> list[KeyInfo]:
         """Return every key ever made, oldest first; ties by key_id."""
-        _, table = _tables()
-        with self._transaction() as connection:
-            rows = connection.execute(table.select().order_by(table.c.created, table.c.key_id)).all()
+        from indexes.directory_tables import api_keys
+
+        with self._read() as db:
+            rows = db.execute(api_keys.select().order_by(api_keys.c.created, api_keys.c.key_id)).all()
         return [KeyInfo(r.key_id, r.principal, Role(r.role), r.label, r.created, r.revoked) for r in rows]
 
     def authenticate(self, secret: str) -> Identity | None:
         """Return who the secret speaks for now, or None: unknown, revoked, or its principal is no longer the same."""
+        from indexes.directory_tables import api_keys
+
         prefix, _, rest = secret.partition("_")
         key_id = rest.partition("_")[0]
-        _, table = _tables()
-        with self._transaction() as connection:
-            row = connection.execute(table.select().where(table.c.key_id == key_id)).one_or_none()
+        with self._read() as db:
+            row = db.execute(api_keys.select().where(api_keys.c.key_id == key_id)).one_or_none()
         # An unknown key id takes the same comparison, so that time tells nothing about which ids exist.
         expected = row.secret_sha256 if row is not None else _hash("")
         if not hmac.compare_digest(_hash(secret), expected) or row is None or prefix != _PREFIX:
@@ -265,7 +255,3 @@ class Directory:
         if principal is None or (principal.tenant, principal.subject) != (row.tenant, row.subject):
             return None
         return Identity(principal, Role(row.role), row.key_id)
-
-
-def _principal(row: Row[Any]) -> Principal:
-    return Principal(row.tenant, row.subject, tuple(row.groups))

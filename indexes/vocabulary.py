@@ -50,6 +50,8 @@ class Principal:
         tenant: name of the tenant; no query ever crosses it.
         subject: `user:NAME`, `agent:NAME` or `service:NAME`.
         groups: `group:NAME` each; order and repetition do not matter.
+        in_directory: `Directory.resolve` made it from an imported name, so the directory alone says which groups it has.
+            Says where it comes from, not who it is: two principals that differ in nothing else are equal.
     Raises:
         ConfigError: a part is not of that form.
     """
@@ -57,6 +59,7 @@ class Principal:
     tenant: str
     subject: str
     groups: tuple[str, ...] = ()
+    in_directory: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.tenant, "tenant")

@@ -9,6 +9,7 @@ import typer
 
 from indexes.directory import Role
 from indexes.errors import ConfigError
+from indexes.roster import group_name
 from service import render
 from service.console import Home, Json, Tenant, emit, opened
 
@@ -16,27 +17,72 @@ principals = typer.Typer(help="The people and agents that --as and API keys name
 keys = typer.Typer(help="API keys for HTTP.", no_args_is_help=True)
 release = typer.Typer(help="What is served.", no_args_is_help=True)
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An imported name.")]
+GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Such as finance.")]
+Member = Annotated[str, typer.Argument(metavar="MEMBER", help="user:NAME, agent:NAME, service:NAME or group:NAME.")]
+OfTenant = Annotated[str, typer.Option("--tenant", metavar="T", help="The tenant whose group it is.")]
+
 
 @principals.command("import")
 def import_principals(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="principals.yaml")], home: Home = None, json: Json = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="principals.yaml, or SCIM users and groups as JSON.")],
+    tenant: Tenant = None,
+    home: Home = None,
+    json: Json = False,
 ) -> None:
-    """Make FILE's entries the principals of its tenants. Those it no longer names lose their keys at once."""
+    """Make FILE's entries the principals and groups of its tenants. Those it no longer names lose their keys at once."""
     with opened(home) as mill:
-        count = mill.directory.import_principals(file)
+        count = mill.directory.import_principals(file, tenant=tenant)
     emit({"imported": count}, as_json=json, human=render.imported)
 
 
 @principals.command("list")
 def list_principals(home: Home = None, json: Json = False) -> None:
-    """List the imported principals."""
+    """List the imported principals with all their groups, those within groups too, and whether they are active."""
     with opened(home) as mill:
         entries = mill.directory.list_principals()
-    rows = [
-        {"name": name, "tenant": who.tenant, "subject": who.subject, "groups": list(who.groups)}
-        for name, who in entries
-    ]
-    emit({"principals": rows}, as_json=json, human=render.principals)
+    emit({"principals": [entry.to_json() for entry in entries]}, as_json=json, human=render.principals)
+
+
+@principals.command("add-member")
+def add_member(group: GroupName, member: Member, tenant: OfTenant, home: Home = None, json: Json = False) -> None:
+    """Put a principal or a group into a group, until the next import of the tenant."""
+    with opened(home) as mill:
+        added = mill.directory.add_member(group, member, tenant)
+    emit(
+        {"tenant": tenant, "group": group_name(group), "member": member, "added": added},
+        as_json=json,
+        human=render.fields,
+    )
+
+
+@principals.command("remove-member")
+def remove_member(group: GroupName, member: Member, tenant: OfTenant, home: Home = None, json: Json = False) -> None:
+    """Take a principal or a group out of a group. It holds for the next query."""
+    with opened(home) as mill:
+        if not mill.directory.remove_member(group, member, tenant):
+            raise ConfigError(f"{member} is not itself a member of {group_name(group)} in tenant {tenant}")
+    emit(
+        {"tenant": tenant, "group": group_name(group), "member": member, "removed": True},
+        as_json=json,
+        human=render.fields,
+    )
+
+
+@principals.command("deactivate")
+def deactivate(name: Name, home: Home = None, json: Json = False) -> None:
+    """Take every right from a principal, its keys included, at once; it stays known."""
+    with opened(home) as mill:
+        mill.directory.deactivate(name)
+    emit({"name": name, "active": False}, as_json=json, human=render.fields)
+
+
+@principals.command("activate")
+def activate(name: Name, home: Home = None, json: Json = False) -> None:
+    """Give a deactivated principal its rights back."""
+    with opened(home) as mill:
+        mill.directory.activate(name)
+    emit({"name": name, "active": True}, as_json=json, human=render.fields)
 
 
 @keys.command("create")

@@ -161,8 +161,11 @@ def imported(data: Data) -> RenderableType:
 
 
 def principals(data: Data) -> RenderableType:
-    rows = [(row["name"], row["tenant"], row["subject"], ", ".join(row["groups"])) for row in data["principals"]]
-    return _table(("name", "tenant", "subject", "groups"), rows)
+    rows = [
+        (row["name"], row["tenant"], row["subject"], ", ".join(row["groups"]), "yes" if row["active"] else "no")
+        for row in data["principals"]
+    ]
+    return _table(("name", "tenant", "subject", "groups", "active"), rows)
 
 
 def key_made(data: Data) -> RenderableType:

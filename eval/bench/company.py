@@ -85,7 +85,7 @@ def measure(data: Path, *, home: Path | None = None, out: Path | None = None, le
             oracle,
             collection="company",
             questions=[sample.user_input for sample in dataset],
-            principals=dict(mill.directory.list_principals()),
+            principals={one.name: one.principal for one in mill.directory.list_principals() if one.active},
             modes=MODES,
             progress=progress,
         )

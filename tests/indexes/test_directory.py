@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.directory import Directory, Role
-from indexes.errors import ConfigError, IndexBackendError
+from indexes.directory import Directory, PrincipalInfo, Role
+from indexes.errors import AccessDenied, ConfigError, IndexBackendError
 from indexes.vocabulary import Principal
 
 ALICE = Principal("halden", "user:alice", ("group:finance", "group:staff"))
@@ -56,14 +56,15 @@ def test_an_unknown_name_is_a_clear_error(directory: Directory) -> None:
 def test_the_mapping_may_stand_under_a_principals_key(tmp_path: Path) -> None:
     directory = Directory.open(tmp_path)
     assert directory.import_principals(_file(tmp_path, "principals:\n  alice: {tenant: t, groups: [a]}\n")) == 1
-    assert directory.list_principals() == [("alice", Principal("t", "user:alice", ("group:a",)))]
+    alice = Principal("t", "user:alice", ("group:a",))
+    assert directory.list_principals() == [PrincipalInfo("alice", alice, active=True)]
 
 
 def test_an_import_removes_the_entries_of_its_tenants_that_it_no_longer_names(
     directory: Directory, tmp_path: Path
 ) -> None:
     directory.import_principals(_file(tmp_path, "bob: {tenant: halden, groups: [staff]}"))
-    assert [name for name, _ in directory.list_principals()] == ["bob", "zoe"]
+    assert [one.name for one in directory.list_principals()] == ["bob", "zoe"]
     assert directory.resolve("bob").groups == ("group:staff",)
 
 
@@ -80,7 +81,7 @@ def test_an_import_cannot_take_a_name_from_a_tenant_it_does_not_cover(directory:
         ("", "names none"),
         ("- alice", "must map names"),
         ("a: {tenant: t}\nb: [1]", "line 2: b: must be a mapping"),
-        ("a: {tenant: t}\na: {tenant: u}", "line 2: 'a' is named twice"),
+        ("a: {tenant: t}\na: {tenant: u}", "line 2: a: is named twice"),
         ("a: {tenant: t}\nb: {groups: [x]}", "line 2: b: needs a tenant"),
         ("a: {tenant: t, groups: finance}", "line 1: a: groups must be a list"),
         ("a: {tenant: t, groups: [1]}", "groups must be a list"),
@@ -90,6 +91,19 @@ def test_an_import_cannot_take_a_name_from_a_tenant_it_does_not_cover(directory:
         ("t/a: {tenant: t}", "without '/'"),
         ("a: {tenant: t, groups: !!python/name:os.system }", "line 1: a: "),
         ("a: {tenant: [", "not valid YAML"),
+        ("a: {tenant: t, active: perhaps}", "line 1: a: active must be true or false"),
+        ("a: {tenant: t, active: false, active: true}", "line 1: a: has active twice"),
+        ("principals: {a: {tenant: t}}\ngroups: {}", "names none"),
+        (
+            "principals: {a: {tenant: t}}\ngroups:\n  g: {tenant: t, members: [zed]}",
+            "line 3: g: member 'zed': write user:NAME",
+        ),
+        ("groups:\n  g: {members: ['user:a']}", "line 2: g: needs a tenant"),
+        ("groups:\n  g: {tenant: t, members: 'user:a'}", "line 2: g: members must be a list"),
+        ("groups:\n  g: {tenant: t, member: ['user:a']}", "unknown fields member; known are tenant, members"),
+        ("groups:\n  g: {tenant: t}\n  'group:g': {tenant: t}", "line 3: group:g: is named twice"),
+        ("groups:\n  'group:': {tenant: t}", "must look like group:finance"),
+        ("groups:\n  g: {tenant: 'no spaces'}", "line 2: g: tenant"),
     ],
 )
 def test_a_malformed_file_says_where_and_changes_nothing(
@@ -99,6 +113,60 @@ def test_a_malformed_file_says_where_and_changes_nothing(
     with pytest.raises(ConfigError, match=message):
         directory.import_principals(_file(tmp_path, text))
     assert directory.list_principals() == before
+
+
+def test_groups_stand_beside_principals_and_may_name_groups_and_subjects(tmp_path: Path) -> None:
+    directory = Directory.open(tmp_path)
+    text = """
+        principals:
+          zed: {tenant: halden}
+          amy: {tenant: halden, groups: [finance-emea]}
+        groups:
+          finance: {tenant: halden, members: [group:finance-emea, "user:zed"]}
+          group:empty: {tenant: halden}
+        """
+    assert directory.import_principals(_file(tmp_path, text)) == 2
+    assert directory.resolve("zed").groups == ("group:finance",)
+    assert directory.resolve("amy").groups == ("group:finance", "group:finance-emea")
+
+
+def test_a_tenant_named_by_the_caller_is_that_of_the_entries_that_name_none(tmp_path: Path) -> None:
+    directory = Directory.open(tmp_path)
+    directory.import_principals(_file(tmp_path, "amy: {groups: [a]}\nbob: {tenant: other}"), tenant="halden")
+    assert directory.resolve("amy").tenant == "halden"
+    assert directory.resolve("bob").tenant == "other"
+    with pytest.raises(ConfigError, match="tenant 'no spaces' is not a valid name"):
+        directory.import_principals(tmp_path / "principals.yaml", tenant="no spaces")
+
+
+def test_an_import_takes_the_memberships_of_its_tenants_with_it(directory: Directory, tmp_path: Path) -> None:
+    directory.import_principals(
+        _file(tmp_path, "principals: {zoe: {tenant: other}}\ngroups: {a: {tenant: other, members: ['user:zoe']}}")
+    )
+    assert directory.resolve("alice") == ALICE
+    directory.import_principals(_file(tmp_path, "groups: {staff: {tenant: halden, members: ['user:alice']}}"))
+    directory.import_principals(_file(tmp_path, "alice: {tenant: halden}"))
+    assert directory.resolve("alice").groups == ()
+    assert directory.resolve("zoe").groups == ("group:a",)
+
+
+def test_two_names_of_one_subject_share_its_groups(tmp_path: Path) -> None:
+    directory = Directory.open(tmp_path)
+    text = "bob: {tenant: t, groups: [a]}\nrob: {tenant: t, subject: 'user:bob', groups: [b]}"
+    directory.import_principals(_file(tmp_path, text))
+    assert directory.resolve("bob") == directory.resolve("rob") == Principal("t", "user:bob", ("group:a", "group:b"))
+
+
+def test_a_deactivated_name_is_listed_and_can_neither_be_resolved_nor_use_its_keys(directory: Directory) -> None:
+    secrets = [directory.create_key(bound_to)[1] for bound_to in ("alice", "halden/user:alice,group:finance")]
+    directory.deactivate("alice")
+    assert directory.list_principals()[0] == PrincipalInfo("alice", ALICE, active=False)
+    with pytest.raises(AccessDenied, match="'alice' is deactivated"):
+        directory.resolve("alice")
+    assert [directory.authenticate(secret) for secret in secrets] == [None, None]
+    directory.activate("alice")
+    assert directory.resolve("alice") == ALICE
+    assert all(directory.authenticate(secret) for secret in secrets)
 
 
 def test_a_missing_or_undecodable_file_is_a_config_error(directory: Directory, tmp_path: Path) -> None:
@@ -203,7 +271,7 @@ def test_an_import_interrupted_by_a_lock_leaves_the_old_entries(directory: Direc
     other.execute("BEGIN IMMEDIATE")
     impatient = Directory.open(tmp_path / "home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("indexes.directory.LOCK_TIMEOUT_S", 0.05)
+        patch.setattr("indexes.directory_file.LOCK_TIMEOUT_S", 0.05)
         with pytest.raises(IndexBackendError, match="locked"):
             impatient.import_principals(_file(tmp_path, "bob: {tenant: halden}"))
     other.rollback()

@@ -26,6 +26,14 @@ def test_a_principal_answers_to_everyone_its_subject_and_its_groups() -> None:
     assert Principal("t", "user:a", ("group:x",)).names == {"everyone", "user:a", "group:x"}
 
 
+def test_where_a_principal_comes_from_is_not_who_it_is() -> None:
+    by_name = Principal("t", "user:a", in_directory=True)
+    assert by_name == Principal("t", "user:a")
+    assert hash(by_name) == hash(Principal("t", "user:a"))
+    assert repr(by_name) == repr(Principal("t", "user:a"))
+    assert not Principal("t", "user:a").in_directory
+
+
 @pytest.mark.parametrize(
     "literal",
     ["", "alice", "/user:a", "halden/", "halden/alice", "halden/group:x", "halden/user:", "halden/user: ",

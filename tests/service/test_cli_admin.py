@@ -18,9 +18,53 @@ def test_principals_are_imported_and_listed(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "principals.yaml"
     file.write_text("nina: {tenant: admin-test, groups: [staff]}\n")
     assert run("principals", "import", str(file), "--json").json == {"imported": 1}
-    row = {"name": "nina", "tenant": "admin-test", "subject": "user:nina", "groups": ["group:staff"]}
+    row = {"name": "nina", "tenant": "admin-test", "subject": "user:nina", "groups": ["group:staff"], "active": True}
     assert row in run("principals", "list", "--json").json["principals"]
     assert "nina" in run("principals", "list").out
+
+
+def listed(run: Run, name: str) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = run("principals", "list", "--json").json["principals"]
+    return next(row for row in rows if row["name"] == name)
+
+
+def test_scim_is_imported_for_the_tenant_given(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "scim.json"
+    group = {"displayName": "crew", "members": [{"value": "u1"}]}
+    file.write_text(json.dumps({"Resources": [{"id": "u1", "userName": "scimmy"}, group]}))
+    without = run("principals", "import", str(file), "--json")
+    assert (without.code, without.json["error"]["type"]) == (65, "ConfigFileError")
+    assert run("principals", "import", str(file), "--tenant", "scim-test", "--json").json == {"imported": 1}
+    assert listed(run, "scimmy")["groups"] == ["group:crew"]
+
+
+def test_members_are_added_and_removed_and_what_is_not_there_cannot_be(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "principals.yaml"
+    file.write_text("nils: {tenant: members-test, groups: [staff]}\n")
+    run("principals", "import", str(file))
+    of_tenant = ("--tenant", "members-test", "--json")
+    added = run("principals", "add-member", "everyone-here", "group:staff", *of_tenant).json
+    assert added == {"tenant": "members-test", "group": "group:everyone-here", "member": "group:staff", "added": True}
+    assert listed(run, "nils")["groups"] == ["group:everyone-here", "group:staff"]
+    assert run("principals", "remove-member", "staff", "user:nils", *of_tenant).json["removed"] is True
+    assert listed(run, "nils")["groups"] == []
+    twice = run("principals", "remove-member", "staff", "user:nils", *of_tenant)
+    assert (twice.code, twice.json["error"]["type"]) == (64, "ConfigError")
+    assert "user:nils is not itself a member of group:staff" in twice.err
+    assert run("principals", "add-member", "staff", "user:nils").code == 64  # whose group?
+
+
+def test_a_deactivated_principal_may_do_nothing_until_it_is_activated(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "principals.yaml"
+    file.write_text("ingmar: {tenant: halden-test}\n")
+    run("principals", "import", str(file))
+    assert run("principals", "deactivate", "ingmar", "--json").json == {"name": "ingmar", "active": False}
+    assert listed(run, "ingmar")["active"] is False
+    assert "no" in next(line for line in run("principals", "list").out.splitlines() if "ingmar" in line).split()
+    search = run("search", "leave", "--collection", "company", "--as", "ingmar", "--json")
+    assert (search.code, search.json["error"]["type"]) == (64, "AccessDenied")
+    assert run("principals", "activate", "ingmar", "--json").json == {"name": "ingmar", "active": True}
+    assert listed(run, "ingmar")["active"] is True
 
 
 def test_a_key_is_made_listed_and_revoked(run: Run, mill: Loremill) -> None:

@@ -31,7 +31,7 @@ def commands(group: typer.Typer, *path: str) -> set[str]:
 
 
 def test_the_commands_in_the_docs_are_those_there_are() -> None:
-    rows = re.findall(r"^\| `loremill ([a-z ]+?)(?: [A-Z-].*?)?` \|", (DOCS / "cli.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `loremill ([a-z -]+?)(?: [A-Z-].*?)?` \|", (DOCS / "cli.md").read_text(), re.MULTILINE)
     assert sorted(row.strip() for row in rows) == sorted(commands(app))
 
 
@@ -62,7 +62,7 @@ def test_the_exit_codes_and_statuses_of_the_error_tree_are_documented() -> None:
 
 def test_the_options_in_the_docs_exist(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    find: Callable[[str], Any] = re.compile(r"^\| `loremill ([a-z ]+?)(?: [A-Z-].*?)?` \|.*$", re.MULTILINE).finditer
+    find: Callable[[str], Any] = re.compile(r"^\| `loremill ([a-z -]+?)(?: [A-Z-].*?)?` \|.*$", re.MULTILINE).finditer
     for row in find((DOCS / "cli.md").read_text()):
         assert main([*row[1].split(), "--help"]) == 0
         text = capsys.readouterr().out
