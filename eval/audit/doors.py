@@ -124,6 +124,24 @@ def collections(trial: Trial) -> None:
     trial.expect("collections", set(found), {one.collection for one in trial.world.readable(trial.person)})
 
 
+def deactivated(trial: Trial) -> None:
+    """Who is deactivated is told nothing from the next request on, whatever the mill was handed before."""
+    directory, held = trial.mill.directory, trial.history.held[trial.person.name]
+    directory.deactivate(trial.person.name)
+    try:
+        outcomes = {
+            outcome(trial.mill.search, "memo", collection=trial.collection, principal=held),
+            outcome(trial.mill.ask, "What was signed?", collection=trial.collection, principal=held),
+            outcome(trial.mill.documents, collection=trial.collection, principal=held),
+            outcome(trial.mill.document, trial.any_document().document_id, collection=trial.collection, principal=held),
+            outcome(trial.mill.collections, principal=held),
+        }
+    finally:
+        directory.activate(trial.person.name)
+    trial.hear(outcomes, said=trial.collection)
+    trial.expect("outcomes of a deactivated person", {kind for kind, _ in outcomes}, {"AccessDenied"})
+
+
 def other_tenant(trial: Trial) -> None:
     """Another tenant's rooms refuse a stranger with the same words whether the collection exists or not."""
     shelf = trial.rng.choice([one for one in trial.history.shelves if one.tenant != trial.person.tenant])
@@ -229,6 +247,7 @@ DOORS: dict[str, tuple[Door, float]] = {
     "document": (document, 8),
     "around": (around, 6),
     "collections": (collections, 6),
+    "deactivated": (deactivated, 3),
     "other tenant": (other_tenant, 3),
     "refusals": (refusals, 3),
     **ANSWER_DOORS,

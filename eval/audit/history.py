@@ -14,7 +14,7 @@ from eval.audit.material import Material, Names
 from eval.audit.shelf import FOLDERS, PATTERNS, RuleAbove, Shelf
 from eval.audit.world import Document, Person, World
 from eval.oracle import Rights
-from indexes.vocabulary import Acl
+from indexes.vocabulary import Acl, Principal
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -36,6 +36,7 @@ class History:
         self.material = material
         self._folder = folder
         self.shelves: list[Shelf] = []
+        self.held: dict[str, Principal] = {}
 
     def begin(self, rng: Random) -> None:
         """Make the first two tenants."""
@@ -56,9 +57,8 @@ class History:
         """Take rights to the document away or, with `members`, the person out of its groups: the very next look must heed it."""
         kind = rng.choice(["from all", "from one", "memberships"][: 3 if members else 2])
         if kind == "memberships":
-            held = {one for one in self.world.members if one[:2] == (person.tenant, person.subject)}
-            self.world.members -= held
-            self._import_people()
+            for group in self.world.direct_groups(person):
+                self._change_member(person.tenant, person.subject, group)
         elif document.key in self.world.documents:
             allow, deny = ((), ()) if kind == "from all" else (None, (person.subject,))
             self._set_above(self._shelf(document), document.document_id, allow, deny, is_pattern=False)
@@ -168,8 +168,9 @@ class History:
         tenant = rng.choice(self.world.tenants)
         group = rng.choice(self.material.groups)
         member = rng.choice([name for name in (*self.material.subjects, *self.material.groups) if name != group])
-        self.world.members ^= {(tenant, member, group)}
-        self._import_people()
+        self._change_member(tenant, member, group)
+        if rng.random() < 0.2:
+            self._import_people()
 
     def found(self, rng: Random) -> None:
         """A new tenant, with people of the same names and collections of the same name."""
@@ -186,6 +187,8 @@ class History:
                 if rng.random() < 0.3:
                     self.world.members.add((tenant, subject, group))
         self._import_people()
+        for person in self.world.people:
+            self.held.setdefault(person.name, self.mill.directory.resolve(person.name))
         for collection, default in ((COMPANY, (("everyone",), ())), (f"board-{mint(rng)}", (("user:ann",), ()))):
             root = self._folder / tenant / collection
             shelf = Shelf(tenant, collection, root, default, [
@@ -275,14 +278,29 @@ class History:
         self.world.put(document)
         self._settle(self._shelf(document))
 
+    def _change_member(self, tenant: str, member: str, group: str) -> None:
+        """Put the member into the group or, where it is in it, take it out."""
+        edge = (tenant, member, group)
+        change = self.mill.directory.remove_member if edge in self.world.members else self.mill.directory.add_member
+        assert change(group, member, tenant)
+        self.world.members ^= {edge}
+
     def _import_people(self) -> None:
-        entries = {}
-        for person in self.world.people:
-            groups = self.world.principal(person).groups
-            entries[person.name] = {"tenant": person.tenant, "subject": person.subject, "groups": list(groups)}
-        path = self._folder / "principals.yaml"
-        path.write_text(json.dumps(entries), encoding="utf-8")
-        self.mill.directory.import_principals(path)
+        """Import everyone and every group anew, a file for each tenant, which changes nothing but is another way there."""
+        for tenant in self.world.tenants:
+            people = {
+                one.name: {"tenant": tenant, "subject": one.subject}
+                for one in self.world.people
+                if one.tenant == tenant
+            }
+            groups: dict[str, list[str]] = {group: [] for group in self.material.groups}
+            for of, member, group in sorted(self.world.members):
+                if of == tenant:
+                    groups[group].append(member)
+            sections = {name: {"tenant": tenant, "members": members} for name, members in groups.items()}
+            path = self._folder / f"{tenant}.yaml"
+            path.write_text(json.dumps({"principals": people, "groups": sections}), encoding="utf-8")
+            self.mill.directory.import_principals(path)
 
 
 def _path(rng: Random) -> str:

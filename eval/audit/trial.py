@@ -27,6 +27,9 @@ class Trial:
     wrong: list[str] = field(default_factory=list)
     told: int = 0
 
+    def __post_init__(self) -> None:
+        self._known_by = self.rng.choice(["name", "name", "object", "literal"])
+
     @property
     def mill(self) -> Loremill:
         return self.history.mill
@@ -37,7 +40,11 @@ class Trial:
 
     @property
     def principal(self) -> Principal:
-        """The person as the mill knows them at this moment."""
+        """The person as the mill is told of them: looked up now, an object held since they came, or a literal with direct groups."""
+        if self._known_by == "object":
+            return self.history.held[self.person.name]
+        if self._known_by == "literal":
+            return Principal(self.person.tenant, self.person.subject, self.world.direct_groups(self.person))
         return self.mill.directory.resolve(self.person.name)
 
     @property

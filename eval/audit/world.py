@@ -93,6 +93,11 @@ class World:
             names |= more
         return Principal(person.tenant, person.subject, tuple(names - {person.subject}))
 
+    def direct_groups(self, person: Person) -> tuple[str, ...]:
+        """Return the groups that the person is in, but not those that contain these."""
+        mine = (person.tenant, person.subject)
+        return tuple(group for tenant, member, group in sorted(self.members) if (tenant, member) == mine)
+
     def of(self, tenant: str, collection: str | None = None) -> list[Document]:
         """Return the documents of a tenant, or of one of its collections."""
         return [one for one in self.documents.values() if one.tenant == tenant and collection in (None, one.collection)]
