@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from indexes.vocabulary import NOBODY, Acl
@@ -31,7 +30,7 @@ class Rights:
     def of_path(self, path: str) -> Ruling:
         if self.rules is not None:
             acl, rule = self.rules.decide(path)
-            return Ruling(acl, f"{Path(self.rules.name).name}: {'default' if rule is None else rule.path}")
+            return Ruling(acl, f"{self.rules.name}: {'default' if rule is None else rule.path}")
         if self.allow is not None:
             return Ruling(Acl(self.allow), "--allow of its ingestion")
         return Ruling(NOBODY, "no ACL was given")

@@ -9,14 +9,19 @@ from indexes.vocabulary import Principal
 
 if TYPE_CHECKING:
     from indexes.catalog import DocumentInfo
+    from indexes.directory import Directory
     from indexes.rights import AclRule, RightsChange
+    from rag.explain import Explanation
     from rag.tenant import Tenant
 
 
 class Governing:
-    """What `Loremill` inherits; it has the tenants' rooms."""
+    """What `Loremill` inherits; it has the tenants' rooms and the directory."""
 
     if TYPE_CHECKING:
+
+        @property
+        def directory(self) -> Directory: ...
 
         def _tenant(self, name: str, *, create: bool = False) -> Tenant: ...
 
@@ -91,3 +96,13 @@ class Governing:
         for rule_id in own:
             remove_rule(catalog, collection, rule_id)
         return True
+
+    def explain(self, document: str, *, principal: Principal, collection: str | None = None) -> list[Explanation]:
+        """Say for each document of that id or uri whether `principal` may read it and what decides. For operators.
+
+        Raises:
+            ConfigError: the tenant has no such document.
+        """
+        from rag.explain import explain
+
+        return explain(self._tenant(principal.tenant).catalog, self.directory, document, principal, collection)

@@ -256,7 +256,12 @@ class Loremill(Ingesting, Governing):
         with self._lock:
             if name not in self._tenants:
                 self._tenants[name] = Tenant(
-                    self.home, name, settings=self.settings, embedder=self.embedder, members=None, create=create
+                    self.home,
+                    name,
+                    settings=self.settings,
+                    embedder=self.embedder,
+                    members=self.directory,
+                    create=create,
                 )
             return self._tenants[name]
 

@@ -102,6 +102,7 @@ def verify(
         raise typer.Exit(1)
 
 
+app.command("explain")(cli_acl.explain)
 app.command("lineage")(cli_ingest.lineage)
 app.add_typer(cli_ingest.quarantine, name="quarantine")
 app.add_typer(cli_admin.principals, name="principals")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service import render
-from service.console import Collection, Home, Json, Tenant, emit, opened, split_list
+from service.console import As, Collection, Home, Json, Tenant, emit, opened, split_list
 
 acl = typer.Typer(help="Who may read what, above what the sources say.", no_args_is_help=True)
 
@@ -63,3 +63,19 @@ def list_acl(collection: Collection, tenant: Tenant = None, home: Home = None, j
     with opened(home) as mill:
         found = [rule.to_json() for rule in mill.acl_rules(collection, tenant=tenant)]
     emit({"collection": collection, "rules": found}, as_json=json, human=render.acl_rules)
+
+
+def explain(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its id or uri.")],
+    as_: As,
+    collection: Annotated[str | None, typer.Option("--collection", metavar="C", help="Look in this one only.")] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Say whether a principal may read a document, by which rule, and through which groups. Exit code 1 if it may not."""
+    with opened(home) as mill:
+        principal = mill.directory.resolve(as_)
+        found = mill.explain(document, principal=principal, collection=collection)
+    emit({"document": document, "explained": [one.to_json() for one in found]}, as_json=json, human=render.explained)
+    if not any(one.readable for one in found):
+        raise typer.Exit(1)

@@ -259,3 +259,20 @@ def acl_rules(data: Data) -> RenderableType:
         for rule in data["rules"]
     ]
     return _table(("rule", "about", "allow", "deny", "set", "by"), rows)
+
+
+def explained(data: Data) -> RenderableType:
+    parts: list[RenderableType] = []
+    for one in data["explained"]:
+        said = {
+            "document": f"{one['document_id']} ({one['collection']})",
+            "principal": one["principal"],
+            "because": one["because"],
+            "through": " in ".join(one["group_path"]),
+            "allow": ", ".join(one["acl"]["allow"]) or "nobody",
+            "deny": ", ".join(one["acl"]["deny"]),
+            "rules": "\n".join(one["rules"]),
+        }
+        parts.append(plain("may read" if one["readable"] else "may not read", "green" if one["readable"] else "red"))
+        parts.append(fields({name: value for name, value in said.items() if value}))
+    return Group(*parts)
