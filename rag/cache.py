@@ -31,6 +31,11 @@ class Scope:
     build: str
     release: str
 
+    @property
+    def readers(self) -> str:
+        """Names the people of equal rights."""
+        return f"{self.tenant} {sorted(self.classes)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Key(Generic[_V]):
