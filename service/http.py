@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 QUERY_BYTES = 1_000_000
 DOCUMENT_BYTES = 64_000_000
+_ANYWHERE = (400, 401, 403, 413, 422, 500, 503)
+"""What any route under /v1/ may answer, before or after its own checks."""
 
 
 def create_app(mill: Loremill) -> FastAPI:
@@ -45,7 +47,7 @@ def create_app(mill: Loremill) -> FastAPI:
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_system.releases,
     ):  # fmt: skip
-        app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(401, 413, 422, 500))
+        app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)
     problems.install(app)
     _declare_problem(app)
