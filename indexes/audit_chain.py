@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from indexes.errors import ConfigError
@@ -105,8 +105,9 @@ class Head:
         return b"\n" not in rest and start.startswith(rest[: len(start)])
 
     def encode(self, sealer: Sealer) -> bytes:
-        line, _ = sealer.seal({**asdict(self), "key": sealer.key_id}, "mac")
-        return line[:-1].ljust(HEAD_BYTES - 1) + b"\n"
+        members = {name: getattr(self, name) for name in self.__slots__}  # asdict copies deeply: a third of an append
+        line, _ = sealer.seal({**members, "key": sealer.key_id}, "mac")
+        return _padded(line)
 
     @classmethod
     def decode(cls, raw: bytes, sealer: Sealer) -> Head | None:
@@ -115,15 +116,19 @@ class Head:
         Raises:
             ConfigError: it was sealed with another key.
         """
-        fields = sealer.open(raw.rstrip(b" \n") + b"\n", "mac")
-        if fields is None:
+        line = raw.rstrip(b" \n") + b"\n"
+        fields = sealer.open(line, "mac")
+        if fields is None or raw != _padded(line):
             _refuse_other_key(raw, sealer)
             return None
         try:
-            head = cls(**{name: value for name, value in fields.items() if name not in {"key", "mac"}})
+            return cls(**{name: value for name, value in fields.items() if name not in {"key", "mac"}})
         except TypeError:
             return None
-        return head if raw == head.encode(sealer) else None
+
+
+def _padded(line: bytes) -> bytes:
+    return line[:-1].ljust(HEAD_BYTES - 1) + b"\n"
 
 
 def _refuse_other_key(raw: bytes, sealer: Sealer) -> None:

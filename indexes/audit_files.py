@@ -26,6 +26,14 @@ def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.jsonl"
 
 
+def segment_size(folder: Path, number: int) -> int:
+    """Return the bytes of a segment, 0 where there is none."""
+    try:
+        return segment_path(folder, number).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def segment_numbers(folder: Path) -> list[int]:
     """Return the numbers of the segments that are there, sorted."""
     stems = (path.stem for path in folder.glob("*.jsonl"))
@@ -35,8 +43,12 @@ def segment_numbers(folder: Path) -> list[int]:
 @contextmanager
 def locked_head(folder: Path) -> Iterator[int]:
     """Hold the log for one writer among threads and processes; gives the head's file descriptor."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    head = os.open(folder / HEAD, os.O_RDWR | os.O_CREAT, 0o600)
+    path = folder / HEAD
+    try:
+        head = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        head = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(head, fcntl.LOCK_EX)
         yield head
@@ -62,7 +74,7 @@ def take_snapshot(folder: Path) -> Snapshot:
 
 
 def _sizes(folder: Path) -> dict[int, int]:
-    return {number: segment_path(folder, number).stat().st_size for number in segment_numbers(folder)}
+    return {number: segment_size(folder, number) for number in segment_numbers(folder)}
 
 
 def read_lines(folder: Path, number: int, *, size: int, start: int = 0) -> Iterator[bytes]:

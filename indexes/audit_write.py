@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from indexes.audit_chain import Head, Sealer
-from indexes.audit_files import locked_head, read_head, read_lines, segment_numbers, segment_path
-from indexes.errors import IndexBackendError
+from indexes.audit_files import locked_head, read_head, read_lines, segment_numbers, segment_path, segment_size
+from indexes.errors import ConfigError, IndexBackendError
 
 RECOVERED = "recovered"
 TORN = "torn"
@@ -29,7 +29,10 @@ _Trouble = Mapping[str, Any] | None
 def stamp(time: datetime) -> str:
     """Return a time as records have it: UTC to the microsecond, so that later is greater. Without a zone it is UTC."""
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="microseconds")
+    try:
+        return aware.astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise ConfigError(f"the time {time.isoformat()} is too far away") from None
 
 
 def new_event(kind: str, *, subject: str, **given: Any) -> dict[str, Any]:
@@ -93,8 +96,11 @@ class AuditWriter:
         if head is None:
             os.ftruncate(file, 0)  # it may be longer than a head
             return self._rebuilt(), {"reason": "the head was missing or changed"}
-        path = segment_path(self.folder, head.segment)
-        size = path.stat().st_size if path.exists() else 0
+        size = segment_size(self.folder, head.segment)
+        return (head, None) if size == head.size else self._caught_up(head, size)
+
+    def _caught_up(self, head: Head, size: int) -> tuple[Head, _Trouble]:
+        """As `_standing`, for a segment of another size than the head says."""
         rest = b""
         for line in read_lines(self.folder, head.segment, start=head.size, size=size):
             record = self.sealer.open_record(line)
@@ -105,7 +111,7 @@ class AuditWriter:
         if rest and head.precedes_torn(rest):
             return head, {"reason": TORN, "bytes": len(rest)}
         if rest or size < head.size:
-            return head, {"reason": "the last segment was not as the head says", "segment": path.name}
+            return head, {"reason": "the last segment was not as the head says", "segment": head.segment}
         return head, None
 
     def _rebuilt(self) -> Head:
@@ -113,8 +119,8 @@ class AuditWriter:
         numbers = segment_numbers(self.folder)
         head = Head(segment=max(numbers, default=1), first=min(numbers, default=1))
         for number in reversed(numbers):
-            size = segment_path(self.folder, number).stat().st_size
-            records = [self.sealer.open_record(line) for line in read_lines(self.folder, number, size=size)]
+            lines = read_lines(self.folder, number, size=segment_size(self.folder, number))
+            records = [self.sealer.open_record(line) for line in lines]
             if sealed := [record for record in records if record is not None]:
                 last = sealed[-1]
                 head = replace(head, seq=last["seq"], hash=last["hash"], time=last["time"])
@@ -182,8 +188,7 @@ class AuditWriter:
 
     def _last_record(self, number: int) -> dict[str, Any] | None:
         """Return a segment's last record, None if its seal does not hold."""
-        path = segment_path(self.folder, number)
-        size = path.stat().st_size if path.exists() else 0
+        size = segment_size(self.folder, number)
         last, window = b"", 1 << 16
         while size and last.count(b"\n") < 2 and len(last) < size:
             last = b"".join(read_lines(self.folder, number, start=max(size - window, 0), size=size))

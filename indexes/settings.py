@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     audit_key: str = Field("", repr=False, description="seals the audit log; keep it where the log's files are not")
     audit_queries: bool = Field(False, description="also write down what was asked")
     audit_fsync: bool = Field(False, description="wait for the disk at each record")
-    audit_days: int = Field(0, ge=0, description="records of days older than this are removed; 0 keeps all")
+    audit_days: int = Field(0, ge=0, le=36_500, description="records of days older than this are removed; 0 keeps all")
 
     @classmethod
     def settings_customise_sources(
