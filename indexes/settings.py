@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     generator_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first and for each next token")
     generator_retries: int = Field(2, ge=0)
     max_answer_tokens: int = Field(400, ge=1)
+    audit: bool = Field(True, description="write down who saw what, a log for each tenant")
+    audit_key: str = Field("", repr=False, description="seals the audit log; keep it where the log's files are not")
+    audit_queries: bool = Field(False, description="also write down what was asked")
+    audit_fsync: bool = Field(False, description="wait for the disk at each record")
+    audit_days: int = Field(0, ge=0, le=36_500, description="records of days older than this are removed; 0 keeps all")
 
     jwt_jwks: str = Field(
         "", description="URL or file of the issuer's keys (JWKS); empty: tokens are refused, API keys hold"

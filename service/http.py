@@ -10,7 +10,15 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
-from service import problems, routes_chat, routes_documents, routes_ingestions, routes_query, routes_system
+from service import (
+    problems,
+    routes_audit,
+    routes_chat,
+    routes_documents,
+    routes_ingestions,
+    routes_query,
+    routes_system,
+)
 from service.auth import bearer
 from service.identify import Identifier
 from service.middleware import Authentication, BodyLimit, RequestContext
@@ -45,7 +53,8 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.worker = IngestionWorker(mill, app.state.metrics)
     for router in (
-        routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_system.releases,
+        routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
+        routes_system.releases,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)

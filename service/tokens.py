@@ -18,7 +18,7 @@ from joserfc.jwk import GuestProtocol, Key
 from joserfc.jws import JWSRegistry
 
 from indexes.directory import Directory, Identity, Role
-from indexes.errors import ConfigError
+from indexes.errors import AccessDenied, ConfigError
 from indexes.settings import Settings
 from indexes.vocabulary import Principal
 from service.jwks import IssuerKeys
@@ -106,6 +106,10 @@ class TokenVerifier:
                 raise Refused("the subject is not in the directory")
         else:
             principal = Principal(tenant, subject, _groups(claims.get(settings.jwt_groups_claim)))
+            try:
+                self._directory.effective(principal)  # raises for a subject that the directory has deactivated
+            except AccessDenied:
+                raise Refused("the subject is deactivated") from None
         return Identity(principal, _role(claims.get(settings.jwt_role_claim)), f"jwt:{claims.get('jti', '')}")
 
 

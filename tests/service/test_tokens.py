@@ -259,14 +259,24 @@ def test_groups_of_the_directory_stand_above_those_of_the_token(
     assert opened.identify(issuer.token()) is None
 
 
-def test_a_subject_whose_entries_disagree_is_nobody(directory: Directory, tmp_path: Path) -> None:
+def test_a_subject_with_two_names_is_in_the_groups_of_both(directory: Directory, tmp_path: Path) -> None:
     file = tmp_path / "principals.yaml"
-    file.write_text("a: {tenant: t, subject: 'user:x', groups: [g]}\nb: {tenant: t, subject: 'user:x', groups: [g]}\n")
+    file.write_text("a: {tenant: t, subject: 'user:x', groups: [g]}\nb: {tenant: t, subject: 'user:x', groups: [h]}\n")
     directory.import_principals(file)
-    assert directory.find_subject("t", "user:x") == Principal("t", "user:x", ("group:g",))
-    file.write_text("a: {tenant: t, subject: 'user:x', groups: [g]}\nb: {tenant: t, subject: 'user:x'}\n")
-    directory.import_principals(file)
+    assert directory.find_subject("t", "user:x") == Principal("t", "user:x", ("group:g", "group:h"))
+    directory.deactivate("b")
     assert directory.find_subject("t", "user:x") is None
+
+
+def test_a_token_of_a_deactivated_subject_opens_nothing_whatever_it_claims(
+    issuer: Issuer, verifier: Any, directory: Directory, tmp_path: Path
+) -> None:
+    file = tmp_path / "principals.yaml"
+    file.write_text("alice: {tenant: halden}\n")
+    directory.import_principals(file)
+    assert verifier().identify(issuer.token()) is not None
+    directory.deactivate("alice")
+    assert verifier().identify(issuer.token()) is None
 
 
 def test_the_last_of_two_equal_claims_counts_for_everything(issuer: Issuer, verifier: Any) -> None:
