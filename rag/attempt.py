@@ -84,7 +84,8 @@ def attempt(asked: Asked, model: Any, guard: Guard, reply: Reply) -> Iterator[An
     hits = _merged(found)
     budget = PROMPT_TOKENS if model is not None else 10**9
     passages = pack(hits, max_tokens=budget, count_tokens=asked.embedder.count_tokens)
-    yield AnswerEvent("passages", {"count": len(passages)})
+    to_model = () if model is None else tuple(hit.chunk_id for hit in hits)
+    yield AnswerEvent("passages", {"count": len(passages)}, to_model)
     history = _history(asked) if model is not None and passages else History()
     events = _written(asked, model, found, passages, history, guard.scope, reply)
     yield from _watched(events, guard, {hit.chunk_id for hit in hits} | history.chunk_ids)

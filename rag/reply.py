@@ -33,7 +33,8 @@ class Reply:
     def add_cited(self, sentence: AnswerSentence) -> AnswerEvent:
         """Add a sentence whose citations are there. The events' texts, joined by spaces, are the answer."""
         self.sentences.append(sentence)
-        return AnswerEvent("sentence", {"text": _marked(sentence), "citations": list(sentence.citations)})
+        cited = tuple(self.citations[marker - 1].chunk_id for marker in sentence.citations)
+        return AnswerEvent("sentence", {"text": _marked(sentence), "citations": list(sentence.citations)}, cited)
 
     def note(self, notice: str) -> None:
         """Say one thing more that the reader must know."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from indexes.access import AccessFilter
 from indexes.arrays import Float32Matrix
+from indexes.audit import SeenChunk
 from indexes.builds import Build
 from indexes.catalog import Catalog, CollectionState, ConfirmedChunk
 from indexes.embedder import Embedder
@@ -49,10 +50,12 @@ class SearchResult:
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]
     release: str = ""
+    seen: tuple[SeenChunk, ...] = ()
+    """For the audit log: the hits' chunks, each with the names that let it out."""
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
-        del data["release"]
+        del data["release"], data["seen"]
         data["hits"] = [{name: value for name, value in hit.items() if name != "headings"} for hit in data["hits"]]
         data["timings_ms"] = {name: round(value, 2) for name, value in self.timings_ms.items()}
         return data
@@ -141,6 +144,14 @@ class Retriever:
             hits=tuple(_hit(rank, score, chunk) for rank, (chunk, score) in enumerate(hits, start=1)),
             timings_ms={"embed": embed_s * 1e3, "search": (total_s - embed_s) * 1e3, "total": total_s * 1e3},
             release=scope.release,
+            seen=self._catalog.seen((chunk for chunk, _ in hits), access=now),
+        )
+
+    def seen(self, collection: str, chunk_ids: Collection[str], *, principal: Principal) -> tuple[SeenChunk, ...]:
+        """Return what the audit log says of those of the chunks that `principal` may read at this moment."""
+        access = self.access(principal)
+        return self._catalog.seen(
+            self._catalog.confirm(collection, list(chunk_ids), access=access).values(), access=access
         )
 
     def check(self, query: str) -> None:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexes.directory import Identity
 from indexes.errors import LoremillError
+from rag.auditing import Caller, caller
 from service.identify import Identifier
 from service.problems import of_error, problem
 from service.telemetry import Metrics
@@ -123,7 +124,12 @@ class Authentication:
             await _unauthorized()(scope, receive, send)
             return
         scope.setdefault("state", {})["identity"] = identity
-        await self.app(scope, receive, send)
+        via = "token" if identity.key_id.startswith("jwt:") else f"key:{identity.key_id}"
+        before = caller.set(Caller(via, identity.actor))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            caller.reset(before)
 
     def _identity(self, headers: Headers) -> Identity | None:
         """Return who the headers speak for; a header that comes twice has no meaning, so it is refused."""

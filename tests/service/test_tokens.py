@@ -17,16 +17,15 @@ from indexes.settings import Settings, load_settings
 from indexes.vocabulary import Principal
 from service.jwks import IssuerKeys
 from service.tokens import MOST_CHARS, TokenVerifier, token_verifier
+from tests.service.forgeries import FORGERIES, with_member
 from tests.service.issuer import (
     AUDIENCE,
-    FORGERIES,
     SETTINGS,
     Clock,
     Issuer,
     b64,
     make_key,
     running_issuer,
-    with_member,
 )
 
 Identify = Callable[..., Identity | None]
