@@ -132,6 +132,7 @@ class AuditWriter:
         now = max(stamp(self.clock()), head.time)  # a clock that goes back must not put later records in an earlier day
         torn = trouble is not None and trouble["reason"] == TORN
         new_day = head.count > 0 and head.time[:10] < now[:10]
+        before = head
         if (trouble and not torn) or head.count >= self.segment_records or new_day:
             head = head.next_segment()
         amiss = [new_event(RECOVERED, subject="service:loremill", detail=trouble)] if trouble else []
@@ -140,18 +141,18 @@ class AuditWriter:
             record = {"seq": after.seq + 1, "time": now, **each, "prev": after.hash}
             line, digits = self.sealer.seal(record)
             after, lines = after.after(record, line, digits), lines + line
+        if torn:
+            os.truncate(segment_path(self.folder, before.segment), before.size)
         if head.size == 0:
             self._put_head(file, head)  # a crash then leaves what it wrote where the head says
-        self._extend(segment_path(self.folder, head.segment), lines, at=head.size, cut=torn)
+        self._extend(segment_path(self.folder, head.segment), lines)
         self._put_head(file, after)
         return after
 
-    def _extend(self, path: Path, lines: bytes, *, at: int, cut: bool) -> None:
+    def _extend(self, path: Path, lines: bytes) -> None:
         """Append to a segment all or nothing."""
         segment = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            if cut:
-                os.ftruncate(segment, at)
             end = os.fstat(segment).st_size
             try:
                 if os.write(segment, lines) < len(lines):
@@ -163,7 +164,7 @@ class AuditWriter:
                 raise
         finally:
             os.close(segment)
-        if self.fsync and at == 0:
+        if self.fsync and end == 0:
             self._fsync_folder()
 
     def _fsync_folder(self) -> None:

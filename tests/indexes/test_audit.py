@@ -207,7 +207,7 @@ def test_a_torn_last_line_is_cut_off_and_put_on_record(log: AuditLog, folder: Pa
     whole = len(segment.read_bytes())
     log.append("ask", subject="user:bob")
     written = segment.read_bytes()
-    for end in range(whole + 1, len(written)):
+    for end in (*range(whole + 1, len(written), 23), len(written) - 1):
         segment.write_bytes(written[:end])
         (folder / "head.json").write_bytes(head)
         assert log.verify().ok  # its append never returned
@@ -215,6 +215,22 @@ def test_a_torn_last_line_is_cut_off_and_put_on_record(log: AuditLog, folder: Pa
         assert [record["kind"] for record in log.read()] == ["search", "recovered", "search"]
         assert next(log.read(kind="recovered"))["detail"] == {"reason": "torn", "bytes": end - whole}
         assert log.verify().ok
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_torn_line_is_cut_off_where_it_is_though_the_next_record_begins_a_segment(
+    log: AuditLog, folder: Path, clock: Clock, days: int
+) -> None:
+    for _ in range(4 if days else 5):
+        log.append("search", subject="user:alice")
+    written = log.verify().seq
+    with (folder / "000001.jsonl").open("ab") as file:
+        file.write(b'{"seq":%d,"ti' % (written + 1))
+    clock.now += timedelta(days=days)
+    log.append("search", subject="user:bob")
+    assert files(folder) == ["000001.jsonl", "000002.jsonl", "head.json"]
+    assert [record["kind"] for record in log.read(after_seq=written)] == ["recovered", "search"]
+    assert log.verify().ok
 
 
 @pytest.mark.parametrize("before", range(1, 8))
