@@ -6,20 +6,22 @@ before it or after it, in this process and in any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.access import AccessFilter, Members, readable_classes
+from indexes.access import AccessFilter, Members, deciding, readable_classes
 from indexes.batches import batched
 from indexes.errors import AccessDenied, CollectionNotFound, ConfigError, IndexBackendError, UnsupportedFilter
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, TableValuedAlias
+
+    from indexes.audit import SeenChunk
 
 
 def now() -> str:
@@ -39,12 +41,13 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedChunk:
-    """A chunk as it may leave: its document was readable when this was read."""
+    """A chunk as it may leave: its document was readable when this was read, for it is of `acl_class`."""
 
     chunk: Chunk
     uri: str
     title: str
     metadata: Mapping[str, Any]
+    acl_class: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +266,23 @@ class Catalog:
             for batch in batched(chunk_ids):
                 for row in db.execute(chunks_with_rights(), {"collection": collection, "chunk_ids": list(batch)}):
                     if row.class_id in access.classes:
-                        confirmed[row.chunk_id] = ConfirmedChunk(_chunk(row), row.uri, row.title, row.metadata)
+                        confirmed[row.chunk_id] = ConfirmedChunk(
+                            _chunk(row), row.uri, row.title, row.metadata, row.class_id
+                        )
         return confirmed
+
+    def seen(self, confirmed: Iterable[ConfirmedChunk], *, access: AccessFilter) -> tuple[SeenChunk, ...]:
+        """Return what the audit log says of chunks that leave: which, and by which of the principal's names."""
+        from indexes.audit import SeenChunk
+
+        by = {
+            class_id: deciding(acl, access.principal)
+            for class_id, acl in self._classes.items()
+            if class_id in access.classes
+        }
+        return tuple(
+            SeenChunk(one.chunk.chunk_id, one.chunk.document_id, one.acl_class, by[one.acl_class]) for one in confirmed
+        )
 
     # -- documents ---------------------------------------------------------------------------------------------------
 

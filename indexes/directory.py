@@ -27,10 +27,21 @@ _PREFIX = "lm"
 
 
 class Role(StrEnum):
-    """What a key may do: a reader asks, an editor also puts and deletes documents. Neither widens what may be read."""
+    """What a key or token may do; each role may do what those before it may. None widens what may be read.
+
+    A reader asks; an editor puts and deletes documents; a curator changes rights and handles the quarantine; an
+    administrator manages principals and keys, reads the audit, and may ask as somebody else.
+    """
 
     READER = "reader"
     EDITOR = "editor"
+    CURATOR = "curator"
+    ADMINISTRATOR = "administrator"
+
+    def includes(self, other: Role) -> bool:
+        """Return whether whoever has this role may do what `other` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +87,16 @@ class PrincipalInfo:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a secret speaks for, as of this moment."""
+    """Who a request speaks for, as of this moment.
+
+    `key_id` is the API key's, or `jwt:` and the token's `jti`. `actor` is the subject of the administrator who asks as
+    `principal`; None where `principal` asks.
+    """
 
     principal: Principal
     role: Role
     key_id: str
+    actor: str | None = None
 
 
 def _hash(secret: str) -> str:
@@ -191,6 +207,13 @@ class Directory(Membership):
         except (ConfigError, AccessDenied):
             return None
         return principal
+
+    def find_subject(self, tenant: str, subject: str) -> Principal | None:
+        """Return the imported principal of a subject with all its groups as of now; None if there is none that may ask."""
+        try:
+            return self.effective(Principal(tenant, subject, in_directory=True))
+        except AccessDenied:
+            return None
 
     def create_key(self, principal: str, *, label: str = "", role: Role | str = Role.READER) -> tuple[str, str]:
         """Make a key for a name or literal and return (key_id, secret). The secret is shown now and never again.

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from indexes.errors import ConfigError
 
 DEFAULT_HOME = Path("~/.loremill")
+
+JwtAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+]  # fmt: skip
+"""Signatures whose key may be published. With a shared secret (HS256) who checks a token could make one as well."""
 
 
 class Settings(BaseSettings):
@@ -40,6 +45,38 @@ class Settings(BaseSettings):
     generator_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first and for each next token")
     generator_retries: int = Field(2, ge=0)
     max_answer_tokens: int = Field(400, ge=1)
+    audit: bool = Field(True, description="write down who saw what, a log for each tenant")
+    audit_key: str = Field("", repr=False, description="seals the audit log; keep it where the log's files are not")
+    audit_queries: bool = Field(False, description="also write down what was asked")
+    audit_fsync: bool = Field(False, description="wait for the disk at each record")
+    audit_days: int = Field(0, ge=0, le=36_500, description="records of days older than this are removed; 0 keeps all")
+
+    jwt_jwks: str = Field(
+        "", description="URL or file of the issuer's keys (JWKS); empty: tokens are refused, API keys hold"
+    )
+    jwt_issuer: str = Field("", description="what `iss` must be")
+    jwt_audience: str = Field("", description="what `aud` must be or hold")
+    jwt_algorithms: tuple[JwtAlgorithm, ...] = Field(("RS256", "PS256", "ES256", "EdDSA"), min_length=1)
+    jwt_leeway_s: int = Field(30, ge=0, le=300, description="how far the issuer's clock may be off")
+    jwt_jwks_ttl_s: float = Field(60.0, ge=5, description="how long a key may hold that the issuer has withdrawn")
+    jwt_tenant_claim: str = Field("tenant", min_length=1)
+    jwt_subject_claim: str = Field("sub", min_length=1)
+    jwt_groups: Literal["claim", "directory"] = Field(
+        "claim", description="claim: groups are the token's; directory: those of the imported principal of that subject"
+    )
+    jwt_groups_claim: str = Field("groups", min_length=1)
+    jwt_role_claim: str = Field("role", min_length=1)
+
+    @model_validator(mode="after")
+    def _tokens_are_bound(self) -> Settings:
+        """Without issuer and audience a token made for some other service would open this one."""
+        if self.jwt_jwks and not self.jwt_issuer:
+            raise ValueError("jwt_issuer is required where jwt_jwks is set: what `iss` must be")
+        if self.jwt_jwks and not self.jwt_audience:
+            raise ValueError("jwt_audience is required where jwt_jwks is set: what `aud` must be or hold")
+        if "://" in self.jwt_jwks and not self.jwt_jwks.startswith(("https://", "http://")):
+            raise ValueError("jwt_jwks must be an http or https URL, or the path of a file")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -62,7 +99,9 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ") for fault in error.errors()
+        )
         raise ConfigError(f"bad setting: {faults}") from error
     except ValueError as error:  # malformed TOML
         raise ConfigError(f"loremill.toml cannot be read: {error}") from error

@@ -70,3 +70,5 @@ class AnswerEvent:
 
     kind: Literal["passages", "token", "sentence", "answer"]
     data: Mapping[str, Any]
+    chunk_ids: tuple[str, ...] = ()
+    """Whose text the event holds, or the tokens after it may hold; for the audit log, no part of what is sent."""

@@ -51,14 +51,19 @@ class Governing:
         """
         from indexes.rights import set_rule
 
-        catalog = self._tenant_of(collection, tenant).catalog
-        return set_rule(catalog, collection, path=path, document_id=document_id, allow=allow, deny=deny)
+        rooms = self._tenant_of(collection, tenant)
+        change = set_rule(rooms.catalog, collection, path=path, document_id=document_id, allow=allow, deny=deny)
+        _settled(rooms, collection, change, None)
+        return change
 
     def unset_acl(self, rule_id: int, *, collection: str, tenant: str | None = None) -> RightsChange:
         """Remove a rule that `set_acl` made; the sources' own rights hold again."""
         from indexes.rights import remove_rule
 
-        return remove_rule(self._tenant_of(collection, tenant).catalog, collection, rule_id)
+        rooms = self._tenant_of(collection, tenant)
+        change = remove_rule(rooms.catalog, collection, rule_id)
+        _settled(rooms, collection, change, None, removed=True)
+        return change
 
     def acl_rules(self, collection: str, *, tenant: str | None = None) -> list[AclRule]:
         """Return the rules that stand above the sources', in the order in which they are applied."""
@@ -87,14 +92,18 @@ class Governing:
 
         if self.document(document_id, collection=collection, principal=principal) is None:
             return False
-        catalog = self._tenant(principal.tenant).catalog
+        rooms = self._tenant(principal.tenant)
         if allow is not None:
-            set_rule(catalog, collection, document_id=document_id, allow=allow, deny=deny, by=principal.subject)
+            change = set_rule(
+                rooms.catalog, collection, document_id=document_id, allow=allow, deny=deny, by=principal.subject
+            )
+            _settled(rooms, collection, change, principal)
             return True
-        with catalog.read() as db:
+        with rooms.catalog.read() as db:
             own = [rule.rule_id for rule in rules(db, collection) if rule.document_id == document_id]
         for rule_id in own:
-            remove_rule(catalog, collection, rule_id)
+            change = remove_rule(rooms.catalog, collection, rule_id)
+            _settled(rooms, collection, change, principal, removed=True)
         return True
 
     def explain(self, document: str, *, principal: Principal, collection: str | None = None) -> list[Explanation]:
@@ -106,3 +115,12 @@ class Governing:
         from rag.explain import explain
 
         return explain(self._tenant(principal.tenant).catalog, self.directory, document, principal, collection)
+
+
+def _settled(
+    rooms: Tenant, collection: str, change: RightsChange, who: Principal | None, *, removed: bool = False
+) -> None:
+    """Forget at once what was kept under the old rights, and write the change down."""
+    rooms.retriever.cache.forget(collection)
+    detail = change.rule.to_json() | {"documents": change.documents, "removed": removed}
+    rooms.auditor.did("rights", who, collection=collection, **detail)

@@ -240,6 +240,8 @@ class Ingesting:
         if self.document(document_id, collection=collection, principal=principal) is None:
             return False
         withdraw(tenant.catalog, collection, [document_id])
+        tenant.retriever.cache.forget(collection)
+        tenant.auditor.did("document.delete", principal, collection=collection, document_id=document_id)
         with suppress(Busy), self._ingestion(tenant, collection):
             pass  # which removes what is withdrawn
         return True

@@ -113,8 +113,21 @@ class Loremill(Ingesting, Governing):
         where: Mapping[str, Any] | None = None,
     ) -> SearchResult:
         """Like `search`, with the build that answered and the time it took."""
-        retriever = self._tenant(principal.tenant).retriever
-        return retriever.search(query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where)
+        tenant = self._tenant(principal.tenant)
+        with tenant.auditor.denials(principal, "search", collection=collection):
+            found = tenant.retriever.search(
+                query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where
+            )
+        tenant.auditor.saw(
+            "search",
+            principal,
+            collection=collection,
+            seen=found.seen,
+            build=found.build,
+            release=found.release,
+            query=query,
+        )
+        return found
 
     def ask(
         self,
@@ -137,10 +150,15 @@ class Loremill(Ingesting, Governing):
         from rag.ask import ask
 
         tenant = self._tenant(principal.tenant)
-        return ask(
-            question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings, collection=collection,
-            principal=principal, generator=generator, history=history or (),
-        )  # fmt: skip
+        with tenant.auditor.denials(principal, "ask", collection=collection):
+            answer = ask(
+                question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings, collection=collection,
+                principal=principal, generator=generator, history=history or (),
+            )  # fmt: skip
+            cited = dict.fromkeys(citation.chunk_id for citation in answer.citations)
+            seen = tenant.retriever.seen(collection, cited, principal=principal)
+        tenant.auditor.saw("ask", principal, collection=collection, seen=seen, release=answer.release, query=question)
+        return answer
 
     def ask_stream(
         self,
@@ -155,10 +173,20 @@ class Loremill(Ingesting, Governing):
         from rag.ask import ask_events
 
         tenant = self._tenant(principal.tenant)
-        return ask_events(
-            question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings, collection=collection,
-            principal=principal, generator=generator, history=history or (),
-        )  # fmt: skip
+        written: set[str] | None = None
+        with tenant.auditor.denials(principal, "ask", collection=collection):
+            for event in ask_events(
+                question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings, collection=collection,
+                principal=principal, generator=generator, history=history or (),
+            ):  # fmt: skip
+                new = [name for name in event.chunk_ids if written is None or name not in written]
+                if new or (event.kind == "answer" and written is None):  # before the text leaves, each chunk once
+                    seen = tenant.retriever.seen(collection, new, principal=principal)
+                    tenant.auditor.saw(
+                        "ask", principal, collection=collection, seen=seen, query=question, stream=event.kind
+                    )
+                    written = (written or set()) | set(new)
+                yield event
 
     def around(
         self,
@@ -173,16 +201,15 @@ class Loremill(Ingesting, Governing):
         """Return what stands around a hit: its neighbours or, with `levels_up`, its section; see `rag.context`."""
         from rag.context import around
 
-        catalog = self._tenant(principal.tenant).catalog
-        return around(
-            catalog,
-            chunk_id,
-            collection=collection,
-            principal=principal,
-            before=before,
-            after=after,
-            levels_up=levels_up,
-        )
+        tenant = self._tenant(principal.tenant)
+        with tenant.auditor.denials(principal, "around", collection=collection):
+            chunks = around(
+                tenant.catalog, chunk_id, collection=collection, principal=principal, before=before, after=after,
+                levels_up=levels_up,
+            )  # fmt: skip
+            seen = tenant.retriever.seen(collection, [chunk.chunk_id for chunk in chunks], principal=principal)
+        tenant.auditor.saw("around", principal, collection=collection, seen=seen)
+        return chunks
 
     # -- listings ----------------------------------------------------------------------------------------------------
 
@@ -200,15 +227,23 @@ class Loremill(Ingesting, Governing):
         self, *, collection: str, principal: Principal, limit: int = 100, after: str | None = None
     ) -> list[DocumentInfo]:
         """Return the documents that the principal may read, by document id, at most `limit`, those after `after`."""
-        catalog = self._tenant(principal.tenant).catalog
-        catalog.state(collection)
-        return catalog.listing(collection, access=catalog.access(principal), limit=limit, after=after)
+        tenant = self._tenant(principal.tenant)
+        with tenant.auditor.denials(principal, "listing", collection=collection):
+            access = tenant.catalog.access(principal, state=tenant.catalog.state(collection))
+        found = tenant.catalog.listing(collection, access=access, limit=limit, after=after)
+        names = [info.document_id for info in found]
+        tenant.auditor.saw("listing", principal, collection=collection, document_ids=names)
+        return found
 
     def document(self, document_id: str, *, collection: str, principal: Principal) -> DocumentInfo | None:
         """Return one document, None if there is none that the principal may read."""
-        catalog = self._tenant(principal.tenant).catalog
-        catalog.state(collection)
-        return catalog.document_info(collection, document_id, access=catalog.access(principal))
+        tenant = self._tenant(principal.tenant)
+        with tenant.auditor.denials(principal, "document", collection=collection):
+            access = tenant.catalog.access(principal, state=tenant.catalog.state(collection))
+        found = tenant.catalog.document_info(collection, document_id, access=access)
+        kind = "denied" if found is None else "document"
+        tenant.auditor.did(kind, principal, collection=collection, document_id=document_id)
+        return found
 
     def releases(self, collection: str | None = None, *, tenant: str | None = None) -> list[Release]:
         """Return the releases of one collection, or of all, newest first."""

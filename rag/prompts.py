@@ -59,7 +59,7 @@ class PromptTemplate:
         return frozenset(_VARIABLE.findall(self.system + self.user)) - _OWN
 
     def render(self, *, history: Sequence[Mapping[str, str]] = (), **values: str | Sequence[Passage]) -> Prompt:
-        """Return the messages for the given variables, with `history` (earlier turns) between system and user.
+        """Return the messages for the given variables, with `history` between system and user: turns as `rag.history` lets them through.
 
         The fence's boundary is a digest of all that the prompt shows: no text can contain its own digest, equal
         requests give equal prompts, and any other request has another boundary.

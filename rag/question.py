@@ -134,7 +134,10 @@ def _stands_alone(piece: str) -> bool:
 
 
 def standalone(question: str, history: Sequence[Mapping[str, str]]) -> str:
-    """Return what to search for: the question, after its predecessor in `history` where it leans on it (a pronoun, "and ...", few words)."""
+    """Return what to search for: the question, after its predecessor in `history` where it leans on it (a pronoun, "and ...", few words).
+
+    Only the user's turns are read: an assistant's may hold what the user may not read any more.
+    """
     words = question.lower().replace("?", " ").replace(",", " ").split()
     earlier = [turn["content"] for turn in history if turn.get("role") == "user" and turn.get("content", "").strip()]
     leans = (

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from indexes.access import AccessFilter
 from indexes.arrays import Float32Matrix
+from indexes.audit import SeenChunk
 from indexes.builds import Build
 from indexes.catalog import Catalog, CollectionState, ConfirmedChunk
 from indexes.embedder import Embedder
-from indexes.errors import AccessDenied, BuildCorrupt, CollectionNotFound, ConfigError, TooLarge
+from indexes.errors import AccessDenied, ConfigError, TooLarge
 from indexes.search import FusionSettings, SearchMode, search_rows
 from indexes.vocabulary import Hit, Principal
-from rag.releases import Release, list_releases
+from rag.cache import Cache, Key, Scope
+from rag.releases import Release
+from rag.serving import Serving
 
 MAX_TOP_K = 1000
 _CONFIRM_TRIES = 4
-_QUERY_CACHE = 256
+_CHARS_PER_ROW = 40  # a chunk id and a score
+
+_Rows = tuple[tuple[str, float], ...]
+"""What is kept of a search: chunk ids and scores, no text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A search's arguments, checked."""
+
+    query: str
+    top_k: int
+    mode: SearchMode
+    where: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +50,43 @@ class SearchResult:
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]
     release: str = ""
+    seen: tuple[SeenChunk, ...] = ()
+    """For the audit log: the hits' chunks, each with the names that let it out."""
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
-        del data["release"]
+        del data["release"], data["seen"]
         data["hits"] = [{name: value for name, value in hit.items() if name != "headings"} for hit in data["hits"]]
         data["timings_ms"] = {name: round(value, 2) for name, value in self.timings_ms.items()}
         return data
 
 
 class Retriever:
-    """Searches the collections of one tenant. Safe for many threads; sees what other processes commit."""
+    """Searches the collections of one tenant. Safe for many threads; sees what other processes commit.
 
-    def __init__(self, catalog: Catalog, folder: Path, embedder: Embedder, *, max_query_chars: int) -> None:
+    Args:
+        folder: of the collections' folders.
+        max_query_chars: longer queries are refused.
+        cache: the tenant's; its values pass through `confirm` again before they leave.
+    """
+
+    before_confirm: Callable[[], None] | None = None
+    """Called between the search and its confirmation: where tests take rights away."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        folder: Path,
+        embedder: Embedder,
+        *,
+        max_query_chars: int,
+        cache: Cache | None = None,
+    ) -> None:
+        self.cache = Cache() if cache is None else cache
         self._catalog = catalog
-        self._folder = folder
         self._embedder = embedder
         self._max_query_chars = max_query_chars
-        self._lock = Lock()
-        self._builds: dict[str, Build] = {}
-        self._releases: dict[tuple[str, str], Release] = {}
-        self._vectors: OrderedDict[str, Float32Matrix] = OrderedDict()
+        self._serving = Serving(catalog, folder, embedder)
 
     def search(
         self,
@@ -80,117 +110,140 @@ class Retriever:
             CollectionNotFound: the tenant has no such collection.
             AccessDenied: the principal belongs to another tenant.
         """
-        search_mode = self._check(query, top_k, mode)
+        self.check(query)
+        wanted = _Wanted(query, _checked_top_k(top_k), _checked_mode(mode), where or {})
         started = time.perf_counter()
-        if principal.tenant != self._catalog.tenant:  # before anything can tell whether the collection exists
-            raise AccessDenied(principal)
-        state = self._catalog.state(collection)
-        vector = None if search_mode is SearchMode.LEXICAL else self.embed_query(query)
-        embedded = time.perf_counter()
+        state = self._state(collection, principal)
+        embed_s = 0.0
         for _ in range(_CONFIRM_TRIES):
-            release, build = self._live(state)
-            access = self._catalog.access(principal, state=state)
-            mask = build.rows_of(self._catalog.matching_documents(collection, where)) if where else None
-            fusion = FusionSettings(**release.retrieval)
-            rows, scores = search_rows(
-                build, query, vector=vector, top_k=top_k, mode=search_mode, access=access, where=mask, fusion=fusion
-            )
-            chunk_ids = build.chunk_ids(rows)
-            confirmed = self._catalog.confirm(collection, chunk_ids, access=access)
-            if len(confirmed) == len(chunk_ids) or (newer := self._catalog.state(collection)) == state:
+            access = self.access(principal, state=state)
+            scope = self._scope(state, access)
+            key: Key[_Rows] = Key.of(scope, "search", query, top_k, wanted.mode, wanted.where)
+            kept = self.cache.get(key)
+            rows, took = (kept, 0.0) if kept is not None else self._search(wanted, state, access, scope)
+            embed_s += took
+            if self.before_confirm is not None:
+                self.before_confirm()
+            now = self.access(principal, state=state)  # a group may have been taken away while the search ran
+            confirmed = self._catalog.confirm(collection, [chunk_id for chunk_id, _ in rows], access=now)
+            if len(confirmed) == len(rows):
+                self.cache.put(key, rows, chars=_CHARS_PER_ROW * len(rows))
+                break
+            self.cache.drop(key)
+            newer = self._catalog.state(collection)
+            if kept is None and (newer, now) == (state, access):
                 break
             state = newer  # something changed meanwhile: what is left would be too short, so look again
-        hits = [
-            (confirmed[name], float(score)) for name, score in zip(chunk_ids, scores, strict=True) if name in confirmed
-        ]
-        ended = time.perf_counter()
+        hits = [(confirmed[chunk_id], score) for chunk_id, score in rows if chunk_id in confirmed]
+        total_s = time.perf_counter() - started
         return SearchResult(
             query=query,
             collection=collection,
             principal=principal.subject,
-            build=release.build,
+            build=scope.build,
             hits=tuple(_hit(rank, score, chunk) for rank, (chunk, score) in enumerate(hits, start=1)),
-            timings_ms={
-                "embed": (embedded - started) * 1e3,
-                "search": (ended - embedded) * 1e3,
-                "total": (ended - started) * 1e3,
-            },
-            release=release.id,
+            timings_ms={"embed": embed_s * 1e3, "search": (total_s - embed_s) * 1e3, "total": total_s * 1e3},
+            release=scope.release,
+            seen=self._catalog.seen((chunk for chunk, _ in hits), access=now),
         )
 
-    def embed_query(self, query: str) -> Float32Matrix:
-        """Return the query's vector, shape (1, dim); the last few are kept. A vector depends on the text alone, on no right."""
-        with self._lock:
-            if (vector := self._vectors.get(query)) is not None:
-                self._vectors.move_to_end(query)
-                return vector
-        vector = self._embedder.embed_queries([query])
-        with self._lock:
-            self._vectors[query] = vector
-            if len(self._vectors) > _QUERY_CACHE:
-                self._vectors.popitem(last=False)
-        return vector
+    def seen(self, collection: str, chunk_ids: Collection[str], *, principal: Principal) -> tuple[SeenChunk, ...]:
+        """Return what the audit log says of those of the chunks that `principal` may read at this moment."""
+        access = self.access(principal)
+        return self._catalog.seen(
+            self._catalog.confirm(collection, list(chunk_ids), access=access).values(), access=access
+        )
 
-    def release_record(self, collection: str) -> Release:
-        """Return the release that the collection serves now, without opening its build."""
-        return self._release(self._catalog.state(collection))
-
-    def build(self, collection: str) -> Build:
-        """Open the live build, for `verify`."""
-        return self._live(self._catalog.state(collection))[1]
-
-    def access(self, principal: Principal) -> AccessFilter:
-        """Turn a principal into what it may read; AccessDenied for another tenant's."""
-        return self._catalog.access(principal)
-
-    def _check(self, query: str, top_k: int, mode: str) -> SearchMode:
+    def check(self, query: str) -> None:
+        """Raise ConfigError or TooLarge if the query is none that can be searched for."""
         if not isinstance(query, str) or not query.strip():
             raise ConfigError("the query is empty; write a question or some words")
         if len(query) > self._max_query_chars:
             raise TooLarge(f"the query has {len(query)} characters, the limit is {self._max_query_chars}; shorten it")
         if any("\ud800" <= char <= "\udfff" for char in query):
             raise ConfigError("the query is not valid Unicode: it holds half of a surrogate pair")
-        if not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
-            raise ConfigError(f"top_k is {top_k}, it must be 1 to {MAX_TOP_K}")
-        try:
-            return SearchMode(mode)
-        except ValueError:
-            raise ConfigError(f"mode {mode!r} is unknown: use hybrid, dense or lexical") from None
 
-    def _live(self, state: CollectionState) -> tuple[Release, Build]:
-        """Return the live release and its build, open and carrying the rights of the catalog's present epoch."""
-        release = self._release(state)
-        with self._lock:
-            build = self._builds.get(state.collection)
-            if build is None or build.manifest.build_id != release.build:
-                build = self._open(state.collection, release.build)
-                self._builds[state.collection] = build
-        build.carry_rights(
-            lambda since: self._catalog.document_classes(state.collection, since=since), epoch=state.epoch
+    def scope(self, collection: str, *, principal: Principal) -> Scope:
+        """Return what serves `principal` at this moment and what it may read; errors as in `search`.
+
+        Cost: one indexed look-up, no build is opened.
+        """
+        state = self._state(collection, principal)
+        return self._scope(state, self.access(principal, state=state))
+
+    def confirm(
+        self, collection: str, chunk_ids: Collection[str], *, principal: Principal
+    ) -> dict[str, ConfirmedChunk]:
+        """Return those of the chunks that `principal` may read at this moment; see `Catalog.confirm`."""
+        return self._catalog.confirm(collection, list(chunk_ids), access=self.access(principal))
+
+    def access(self, principal: Principal, *, state: CollectionState | None = None) -> AccessFilter:
+        """Turn a principal into what it may read now; AccessDenied for another tenant's.
+
+        Args:
+            state: read a moment ago, spares a look at the database.
+        """
+        return self._catalog.access(principal, state=state)
+
+    def release_record(self, collection: str) -> Release:
+        """Return the release that the collection serves now, without opening its build."""
+        return self._serving.release(self._catalog.state(collection))
+
+    def build(self, collection: str) -> Build:
+        """Open the live build, for `verify`."""
+        return self._serving.build(self._catalog.state(collection))
+
+    def _state(self, collection: str, principal: Principal) -> CollectionState:
+        if principal.tenant != self._catalog.tenant:  # before anything can tell whether the collection exists
+            raise AccessDenied(principal)
+        return self._catalog.state(collection)
+
+    def _scope(self, state: CollectionState, access: AccessFilter) -> Scope:
+        release = self._serving.release(state)
+        return Scope(access.tenant, state.collection, access.classes, state.epoch, release.build, release.id)
+
+    def _search(
+        self, wanted: _Wanted, state: CollectionState, access: AccessFilter, scope: Scope
+    ) -> tuple[_Rows, float]:
+        """Search the live build; return the rows and the seconds that embedding the query took."""
+        started = time.perf_counter()
+        vector = None if wanted.mode is SearchMode.LEXICAL else self._embed(wanted.query, scope)
+        embedded = time.perf_counter()
+        release, build = self._serving.release(state), self._serving.build(state)
+        documents = self._catalog.matching_documents(state.collection, wanted.where) if wanted.where else None
+        rows, scores = search_rows(
+            build,
+            wanted.query,
+            vector=vector,
+            top_k=wanted.top_k,
+            mode=wanted.mode,
+            access=access,
+            where=None if documents is None else build.rows_of(documents),
+            fusion=FusionSettings(**release.retrieval),
         )
-        return release, build
+        return tuple(zip(build.chunk_ids(rows), map(float, scores), strict=True)), embedded - started
 
-    def _release(self, state: CollectionState) -> Release:
-        if state.live is None:
-            raise CollectionNotFound(
-                f"collection {state.collection!r} has no release yet; its first ingestion did not end"
-            )
-        with self._lock:
-            release = self._releases.get((state.collection, state.live))
-            if release is None:
-                found = {release.id: release for release in list_releases(self._catalog, state.collection)}
-                release = self._releases[state.collection, state.live] = found[state.live]
-        return release
+    def _embed(self, query: str, scope: Scope) -> Float32Matrix:
+        """Return the query's vector, shape (1, dim). It depends on no right, but how fast it comes tells that somebody had it made."""
+        key: Key[Float32Matrix] = Key.of(scope, "embedding", query)
+        vector = self.cache.get(key)
+        if vector is None:
+            vector = self._embedder.embed_queries([query])
+            self.cache.put(key, vector, chars=vector.nbytes)
+        return vector
 
-    def _open(self, collection: str, build_id: str) -> Build:
-        build = Build(self._folder / collection / "builds" / build_id)
-        config = build.manifest.config
-        if (config.embedder, config.dim) != (self._embedder.model_id, self._embedder.dim):
-            raise BuildCorrupt(
-                f"collection {collection!r} was embedded with {config.embedder}, the settings say {self._embedder.model_id}: "
-                "set the same embedder, or ingest again"
-            )
-        return build
+
+def _checked_top_k(top_k: int) -> int:
+    if not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
+        raise ConfigError(f"top_k is {top_k}, it must be 1 to {MAX_TOP_K}")
+    return top_k
+
+
+def _checked_mode(mode: str) -> SearchMode:
+    try:
+        return SearchMode(mode)
+    except ValueError:
+        raise ConfigError(f"mode {mode!r} is unknown: use hybrid, dense or lexical") from None
 
 
 def _hit(rank: int, score: float, found: ConfirmedChunk) -> Hit:

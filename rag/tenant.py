@@ -10,6 +10,7 @@ from indexes.catalog import Catalog
 from indexes.embedder import Embedder
 from indexes.settings import Settings
 from indexes.vocabulary import check_name
+from rag.auditing import Auditor
 from rag.retrieve import Retriever
 
 
@@ -35,6 +36,13 @@ class Tenant:
     @cached_property
     def retriever(self) -> Retriever:
         return Retriever(self.catalog, self.collections, self._embedder, max_query_chars=self._settings.max_query_chars)
+
+    @cached_property
+    def auditor(self) -> Auditor:
+        """Writes down who saw what."""
+        from indexes.audit import AuditLog
+
+        return Auditor(AuditLog.of(self.folder, self._settings) if self._settings.audit else None)
 
     @property
     def collections(self) -> Path:

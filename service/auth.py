@@ -1,4 +1,4 @@
-"""What a route may ask for: the mill, the metrics, the worker, who asks, and the right to write."""
+"""What a route may ask for: the mill, the metrics, the worker, who asks, and a role that may do what the route does."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from service.worker import IngestionWorker
 if TYPE_CHECKING:
     from rag.loremill import Loremill
 
-bearer = HTTPBearer(auto_error=False, description="An API key made by `loremill keys create`.")
-"""Only tells OpenAPI of the scheme; `service.middleware.Authentication` has checked the key before."""
+bearer = HTTPBearer(auto_error=False, description="An API key made by `loremill keys create`, or a JWT.")
+"""Only tells OpenAPI of the scheme; `service.middleware.Authentication` has checked key or token before."""
 
 
 def the_mill(request: Request) -> Loremill:
@@ -32,20 +32,36 @@ def the_worker(request: Request) -> IngestionWorker:
     return cast(IngestionWorker, request.app.state.worker)
 
 
+def the_identity(request: Request) -> Identity:
+    """Return who the request speaks for, with role and actor."""
+    return cast(Identity, request.state.identity)
+
+
 def who_asks(request: Request) -> Principal:
-    """Return the key's principal. Nothing in a body, path or query can name another."""
-    return cast(Identity, request.state.identity).principal
+    """Return the principal that key or token speaks for. Nothing in a body, path or query can name another."""
+    return the_identity(request).principal
 
 
 def who_edits(request: Request) -> Principal:
-    """Return the key's principal if the key may write.
+    """As `who_asks`, for whoever puts or deletes documents. Raises AccessDenied without the role editor."""
+    return _with_role(request, Role.EDITOR)
 
-    Raises:
-        AccessDenied: it is a reader's key, whatever it asks for.
-    """
-    identity = cast(Identity, request.state.identity)
-    if identity.role != Role.EDITOR:
-        raise AccessDenied(identity.principal, "this key may not change documents; it takes one of role editor")
+
+def who_curates(request: Request) -> Principal:
+    """As `who_asks`, for whoever changes rights or handles the quarantine. Raises AccessDenied without the role curator."""
+    return _with_role(request, Role.CURATOR)
+
+
+def who_administers(request: Request) -> Principal:
+    """As `who_asks`, for principals, keys and audit. Raises AccessDenied without the role administrator."""
+    return _with_role(request, Role.ADMINISTRATOR)
+
+
+def _with_role(request: Request, role: Role) -> Principal:
+    """Return the principal; the refusal is the same whatever was asked for, and whether it exists or not."""
+    identity = the_identity(request)
+    if not identity.role.includes(role):
+        raise AccessDenied(identity.principal, f"this takes a key or token of role {role}")
     return identity.principal
 
 
@@ -54,3 +70,5 @@ MetricsOf = Annotated[Metrics, Depends(the_metrics)]
 WorkerOf = Annotated[IngestionWorker, Depends(the_worker)]
 Asker = Annotated[Principal, Depends(who_asks)]
 Editor = Annotated[Principal, Depends(who_edits)]
+Curator = Annotated[Principal, Depends(who_curates)]
+Administrator = Annotated[Principal, Depends(who_administers)]

@@ -39,10 +39,15 @@ Progress = Callable[[str, int, int | None], None]
 @contextmanager
 def opened(home: Path | None) -> Iterator[Loremill]:
     """Open the mill of `home`, or of the settings' home, for one command."""
+    from rag.auditing import Caller, caller
     from rag.loremill import Loremill
 
-    with Loremill.open(home) as mill:
-        yield mill
+    before = caller.set(Caller("cli"))
+    try:
+        with Loremill.open(home) as mill:
+            yield mill
+    finally:
+        caller.reset(before)
 
 
 def emit(data: Mapping[str, Any], *, as_json: bool, human: Callable[[Mapping[str, Any]], RenderableType]) -> None:

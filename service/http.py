@@ -10,10 +10,20 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
-from service import problems, routes_chat, routes_documents, routes_ingestions, routes_query, routes_system
+from service import (
+    problems,
+    routes_audit,
+    routes_chat,
+    routes_documents,
+    routes_ingestions,
+    routes_query,
+    routes_system,
+)
 from service.auth import bearer
+from service.identify import Identifier
 from service.middleware import Authentication, BodyLimit, RequestContext
 from service.telemetry import Metrics
+from service.tokens import token_verifier
 from service.worker import IngestionWorker
 
 if TYPE_CHECKING:
@@ -21,12 +31,14 @@ if TYPE_CHECKING:
 
 QUERY_BYTES = 1_000_000
 DOCUMENT_BYTES = 64_000_000
+_ANYWHERE = (400, 401, 403, 413, 422, 500, 503)
+"""What any route under /v1/ may answer, before or after its own checks."""
 
 
 def create_app(mill: Loremill) -> FastAPI:
     """Return the application over an open mill, which stays the caller's to close.
 
-    Everything under `/v1/` takes an API key, and the key alone says who asks.
+    Everything under `/v1/` takes an API key or a token, which alone says who asks.
     """
     app = FastAPI(
         title="Loremill",
@@ -41,14 +53,16 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.worker = IngestionWorker(mill, app.state.metrics)
     for router in (
-        routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_system.releases,
+        routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
+        routes_system.releases,
     ):  # fmt: skip
-        app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(401, 413, 422, 500))
+        app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)
     problems.install(app)
     _declare_problem(app)
     # The last added is the first to see a request.
-    app.add_middleware(Authentication, directory=mill.directory)
+    identifier = Identifier(mill.directory, token_verifier(mill.settings, mill.directory))
+    app.add_middleware(Authentication, identifier=identifier)
     app.add_middleware(BodyLimit, limit=_body_limit)
     app.add_middleware(RequestContext, metrics=app.state.metrics)
     return app

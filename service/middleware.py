@@ -15,15 +15,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from indexes.directory import Directory
+from indexes.directory import Identity
 from indexes.errors import LoremillError
+from rag.auditing import Caller, caller
+from service.identify import Identifier
 from service.problems import of_error, problem
 from service.telemetry import Metrics
 
 log = logging.getLogger("loremill.http")
 
+ACT_AS = "X-Loremill-Act-As"
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -101,29 +105,46 @@ class BodyLimit:
 
 
 class Authentication:
-    """Asks for a valid key on every path under `/v1/` before the body is read, so that no route can forget to."""
+    """Asks for a valid key or token on every path under `/v1/` before the body is read, so that no route can forget to."""
 
-    def __init__(self, app: ASGIApp, directory: Directory) -> None:
+    def __init__(self, app: ASGIApp, identifier: Identifier) -> None:
         self.app = app
-        self._directory = directory
+        self._identifier = identifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self.app(scope, receive, send)
             return
-        scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
         try:
-            known = await run_in_threadpool(self._directory.authenticate, secret if scheme.lower() == "bearer" else "")
+            identity = await run_in_threadpool(self._identity, Headers(scope=scope))
         except LoremillError as error:
             await of_error(error)(scope, receive, send)
             return
-        if known is None:
-            response = problem(
-                401,
-                detail="send `Authorization: Bearer KEY` with a key that holds",
-                headers={"WWW-Authenticate": 'Bearer realm="loremill"'},
-            )
-            await response(scope, receive, send)
+        if identity is None:
+            await _unauthorized()(scope, receive, send)
             return
-        scope.setdefault("state", {})["identity"] = known
-        await self.app(scope, receive, send)
+        scope.setdefault("state", {})["identity"] = identity
+        via = "token" if identity.key_id.startswith("jwt:") else f"key:{identity.key_id}"
+        before = caller.set(Caller(via, identity.actor))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            caller.reset(before)
+
+    def _identity(self, headers: Headers) -> Identity | None:
+        """Return who the headers speak for; a header that comes twice has no meaning, so it is refused."""
+        given, wanted = headers.getlist("authorization"), headers.getlist(ACT_AS)
+        scheme, _, secret = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        identity = self._identifier.identify(secret) if scheme.lower() == "bearer" else None
+        if identity is None or not wanted:
+            return identity
+        return self._identifier.act_as(identity, wanted[0].encode("latin-1") if len(wanted) == 1 else b"")
+
+
+def _unauthorized() -> JSONResponse:
+    """Return the one answer to everything that does not hold."""
+    return problem(
+        401,
+        detail="send `Authorization: Bearer` with an API key or a token that holds",
+        headers={"WWW-Authenticate": 'Bearer realm="loremill"'},
+    )

@@ -156,6 +156,35 @@ def verified(data: Data) -> RenderableType:
     return Group(Text(f"{len(faults)} faults:", style="bold red"), *(plain(f"  {fault}") for fault in faults), *notes)
 
 
+def audited(data: Data) -> RenderableType:
+    last = plain(f"{data['records']} records, the last is {data['seq']}; note its hash elsewhere: {data['head']}")
+    if data["ok"]:
+        return Group(Text("Every record is as it was written.", style="green"), last)
+    lines = [
+        plain(f"  {fault['segment']}{'' if fault['line'] is None else ':' + str(fault['line'])}: {fault['what']}")
+        for fault in data["faults"]
+    ]
+    return Group(Text(f"{len(lines)} faults:", style="bold red"), *lines, last)
+
+
+def accesses(data: Data) -> RenderableType:
+    """Draw audit events, a row for each chunk that was seen."""
+    rows: list[Sequence[object]] = []
+    for event in data["events"]:
+        who = event["subject"] + (f" (really {event['actor']})" if event["actor"] else "")
+        head = (event["seq"], event["time"][:19], who, event["kind"], event["via"], event["collection"])
+        seen: list[Sequence[object]] = [
+            (*head, one["document_id"], one["chunk_id"][:12], ", ".join(one["by"])) for one in event["chunks"]
+        ]
+        rows += seen or [(*head, event["detail"].get("document_id"), None, None)]
+    columns = ("seq", "time", "who", "what", "via", "collection", "document", "chunk", "by rule")
+    return _table(columns, rows) if rows else Text("No such events.", style="yellow")
+
+
+def pruned(data: Data) -> RenderableType:
+    return plain(f"{data['removed']} records removed.")
+
+
 def imported(data: Data) -> RenderableType:
     return Text(f"{data['imported']} principals imported.")
 

@@ -192,6 +192,11 @@ class ReleasesResponse(BaseModel):
     releases: list[dict[str, Any]]
 
 
+class AuditResponse(BaseModel):
+    events: list[dict[str, Any]]
+    next: int | None = Field(description="Give it as `after` for the next page; null on the last.")
+
+
 def for_editor(report: dict[str, Any]) -> dict[str, Any]:
     """Return an ingestion's report without what would tell an editor of documents that it may not read.
 

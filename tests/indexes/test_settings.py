@@ -50,3 +50,31 @@ def test_a_bad_settings_file_is_a_config_error(clean_place: Path, content: str) 
 
 def test_the_api_key_is_not_printed() -> None:
     assert "hunter2" not in repr(load_settings(openai_api_key="hunter2"))
+
+
+TOKENS = {"jwt_jwks": "https://login.example/jwks", "jwt_issuer": "https://login.example", "jwt_audience": "loremill"}
+
+
+def test_tokens_need_an_issuer_and_an_audience() -> None:
+    assert load_settings(**TOKENS).jwt_algorithms == ("RS256", "PS256", "ES256", "EdDSA")
+    for name in ("jwt_issuer", "jwt_audience"):
+        with pytest.raises(ConfigError, match=f"{name} is required where jwt_jwks is set"):
+            load_settings(**TOKENS | {name: ""})
+    assert load_settings(**TOKENS | {"jwt_jwks": ""}).jwt_jwks == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [({"jwt_algorithms": ["HS256"]}, "jwt_algorithms"), ({"jwt_algorithms": ["RS256", "none"]}, "jwt_algorithms"),
+     ({"jwt_algorithms": []}, "jwt_algorithms"), ({"jwt_jwks": "ftp://login.example/jwks"}, "http or https"),
+     ({"jwt_leeway_s": 301}, "jwt_leeway_s"), ({"jwt_jwks_ttl_s": 4}, "jwt_jwks_ttl_s"),
+     ({"jwt_groups": "both"}, "jwt_groups"), ({"jwt_tenant_claim": ""}, "jwt_tenant_claim")],
+)  # fmt: skip
+def test_a_setting_that_would_let_forged_tokens_in_is_refused(setting: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        load_settings(**TOKENS | setting)
+
+
+def test_algorithms_come_from_the_environment_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOREMILL_JWT_ALGORITHMS", '["ES256"]')
+    assert load_settings().jwt_algorithms == ("ES256",)

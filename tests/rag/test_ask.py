@@ -123,7 +123,8 @@ def test_an_answer_cites_the_span_of_the_document_that_it_is(mill: Loremill) -> 
     assert hit.text[citation.start - hit.start : citation.end - hit.start] == LEAVE
 
 
-def test_an_answer_says_how_it_was_made(mill: Loremill) -> None:
+def test_an_answer_says_how_it_was_made(open_on: OpenOn) -> None:
+    mill = open_on()
     answer = ask(mill, "How long is parental leave?")
     assert answer.generator == "extractive"
     assert answer.release == mill.releases("handbook")[0].id
