@@ -6,8 +6,10 @@ the last look at the catalog hides what it let through, for then fewer results a
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from os import SEEK_END
 from typing import Any
 
 from eval.audit.answer_doors import ANSWER_DOORS
@@ -19,6 +21,7 @@ from indexes.vocabulary import Hit
 
 Door = Callable[[Trial], None]
 ALL = 1000
+_TAIL_BYTES = 100_000
 
 
 def search_lexical(trial: Trial) -> None:
@@ -154,6 +157,20 @@ def other_tenant(trial: Trial) -> None:
     trial.expect("wordings of refusal", len(refused), 1)
 
 
+def audit_log(trial: Trial) -> None:
+    """The audit log says which chunks were seen, and repeats no text and no question."""
+    query = _sentence(trial)
+    hits = trial.mill.search(query, collection=trial.collection, principal=trial.principal, top_k=5)
+    folder = trial.mill.home / "tenants" / trial.person.tenant / "audit"
+    with max(folder.glob("*.jsonl")).open("rb") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
+        tail = file.read()
+    seen = json.loads(tail.splitlines()[-1])
+    trial.expect("who the log says has searched", seen["subject"], trial.person.subject)
+    trial.expect("chunks in the log", [chunk["chunk_id"] for chunk in seen["chunks"]], _names(hits))
+    trial.expect("texts in the log", sung(tail) & trial.world.texts, set())
+
+
 def refusals(trial: Trial) -> None:
     """What is forbidden is refused as what never was, letter by letter; so is another tenant's collection."""
     readable = _ids(trial.readable, set)
@@ -249,6 +266,7 @@ DOORS: dict[str, tuple[Door, float]] = {
     "collections": (collections, 6),
     "deactivated": (deactivated, 3),
     "other tenant": (other_tenant, 3),
+    "audit log": (audit_log, 3),
     "refusals": (refusals, 3),
     **ANSWER_DOORS,
 }
