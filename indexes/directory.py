@@ -145,6 +145,9 @@ class Directory(Membership):
             if roster.memberships:
                 db.execute(memberships.insert(), [member._asdict() for member in roster.memberships])
             grow(db)
+        for name in sorted(roster.tenants):
+            counted = sum(entry.principal.tenant == name for entry in roster.principals.values())
+            self._tell(name, "directory", change="import", principals=counted)
         return len(roster.principals)
 
     def list_principals(self) -> list[PrincipalInfo]:
@@ -240,6 +243,7 @@ class Directory(Membership):
         }
         with self._write() as db:
             db.execute(api_keys.insert(), [row])
+        self._tell(who.tenant, "key", change="create", key_id=key_id, of=who.subject, role=row["role"])
         return key_id, secret
 
     def revoke_key(self, key_id: str) -> bool:
@@ -250,7 +254,10 @@ class Directory(Membership):
             api_keys.update().where(api_keys.c.key_id == key_id, api_keys.c.revoked.is_(None)).values(revoked=_now())
         )
         with self._write() as db:
-            return bool(db.execute(change).rowcount)
+            row = db.execute(change.returning(api_keys.c.tenant, api_keys.c.subject)).one_or_none()
+        if row is not None:
+            self._tell(row.tenant, "key", change="revoke", key_id=key_id, of=row.subject)
+        return row is not None
 
     def list_keys(self) -> list[KeyInfo]:
         """Return every key ever made, oldest first; ties by key_id."""
