@@ -1,7 +1,7 @@
 """The directory: which names are principals, and which API keys speak for them. One SQLite file, `HOME/directory.db`.
 
-A key is bound to a name or to a literal. A name is resolved at each request, so a group taken away by an import is gone
-for the next request of every key, and a key whose principal was removed, renamed or moved opens nothing.
+A key is bound to a name or to a literal. A name is resolved at each request, so a group taken away is gone for the next
+request of every key, and a key whose principal was removed, deactivated, renamed or moved opens nothing.
 """
 
 from __future__ import annotations
@@ -135,12 +135,16 @@ class Directory(Membership):
             for name in db.execute(select(principals.c.name)).scalars():
                 if name in roster.principals:
                     raise ConfigFileError(f"{path}: the name {name!r} is in use in another tenant; choose another name")
-            rows = [
-                {"name": name, "tenant": who.tenant, "subject": who.subject, "active": entry.active}
-                for name, entry in roster.principals.items()
-                for who in [entry.principal]
-            ]
-            if rows:
+            if roster.principals:
+                rows = [
+                    {
+                        "name": name,
+                        "tenant": one.principal.tenant,
+                        "subject": one.principal.subject,
+                        "active": one.active,
+                    }
+                    for name, one in roster.principals.items()
+                ]
                 db.execute(principals.insert(), rows)
             if roster.memberships:
                 db.execute(memberships.insert(), [member._asdict() for member in roster.memberships])
@@ -166,16 +170,12 @@ class Directory(Membership):
         for row in members:
             of_tenant[row.tenant].append((row.member, row.group))
         edges = {tenant: gather(pairs) for tenant, pairs in of_tenant.items()}
-        return [
-            PrincipalInfo(
-                row.name,
-                Principal(
-                    row.tenant, row.subject, containing(edges.get(row.tenant, {}), row.subject), in_directory=True
-                ),
-                row.active,
-            )
-            for row in rows
-        ]
+        infos = []
+        for row in rows:
+            groups = containing(edges.get(row.tenant, {}), row.subject)
+            who = Principal(row.tenant, row.subject, groups, in_directory=True)
+            infos.append(PrincipalInfo(row.name, who, row.active))
+        return infos
 
     def resolve(self, name_or_literal: str) -> Principal:
         """Return the principal of an imported name with all its groups as of now, or of a literal `tenant/user:x,group:y`.

@@ -149,12 +149,8 @@ class Membership(DirectoryFile):
 
 def _actives(db: Connection, tenant: str, subject: str) -> list[bool]:
     """Return, for each name that the subject has, whether it is active."""
-    from sqlalchemy import select
-
-    from indexes.directory_tables import principals
-
-    found = select(principals.c.active).where(principals.c.tenant == tenant, principals.c.subject == subject)
-    return list(db.execute(found).scalars())
+    found = db.exec_driver_sql("SELECT active FROM principals WHERE tenant = ? AND subject = ?", (tenant, subject))
+    return [bool(active) for active in found.scalars()]
 
 
 def _edges(db: Connection, principal: Principal) -> Edges:
