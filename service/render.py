@@ -234,6 +234,21 @@ def measured(data: Data) -> RenderableType:
     return Group(*parts)
 
 
+def leak_audit(data: Data) -> RenderableType:
+    """Draw a leak audit: what each door let out, the first faults, and the verdict last."""
+    names = ("trials", "leaks", "wrong", "errors", "told", "ms")
+    doors = [(door, *(counts[name] for name in names)) for door, counts in data["doors"].items()]
+    bound = data["upper_bound_95"]
+    verdict = (
+        Text(f"No leak in {data['trials']} trials: with 95 % confidence fewer than {bound:.2%} leak.", style="green")
+        if data["ok"]
+        else Text(
+            "The audit failed." if data["first"] else "Nothing was at stake, which proves nothing.", style="bold red"
+        )
+    )
+    return Group(_table(("door", *names), doors), *(plain(f"  {fault}", "red") for fault in data["first"]), verdict)
+
+
 def _figure(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"

@@ -1,0 +1,117 @@
+"""The doors through which answers come: asked whole, streamed, in a conversation, again after a revocation, and by an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from eval.audit.trial import Trial
+from eval.audit.world import Document
+
+
+def ask(trial: Trial) -> None:
+    """An answer rests on what may be read, whatever the question."""
+    _, question = _asked(trial)
+    answer = trial.mill.ask(question, collection=trial.collection, principal=trial.principal)
+    trial.hear(answer, said=question)
+
+
+def ask_stream(trial: Trial) -> None:
+    """So does every event of a streamed answer, each by the rights of the moment in which it comes."""
+    document, question = _asked(trial)
+    revokes = trial.rng.random() < 0.5
+    for event in trial.mill.ask_stream(question, collection=trial.collection, principal=trial.principal):
+        trial.hear(event, said=question)
+        if revokes:
+            trial.history.take_away(document, trial.person, trial.rng)
+            revokes = False
+
+
+def ask_in_conversation(trial: Trial) -> None:
+    """What an earlier answer said may have been revoked since; it does not come back."""
+    document, question = _asked(trial)
+    history = [{"role": "user", "content": question}, {"role": "assistant", "content": document.paragraphs[0]}]
+    answer = trial.mill.ask(
+        "And what else is said about it?", collection=trial.collection, principal=trial.principal, history=history
+    )
+    trial.hear(answer, said=question)
+
+
+def race(trial: Trial) -> None:
+    """A right that is taken away between search and confirmation keeps the text from leaving, and leaves the rest as it is."""
+    document, question = _asked(trial)
+    retriever = trial.mill._tenant(trial.person.tenant).retriever
+
+    def between() -> None:
+        retriever.before_confirm = None
+        trial.history.take_away(document, trial.person, trial.rng, members=False)
+
+    retriever.before_confirm = between
+    try:
+        hits = trial.mill.search(question, collection=trial.collection, principal=trial.principal, top_k=1000)
+    finally:
+        retriever.before_confirm = None
+    trial.hear(hits, said=question)
+    wanted = {one.document_id for one in trial.readable}
+    trial.expect("search during a revocation", {hit.document_id for hit in hits}, wanted)
+
+
+def repeated(trial: Trial) -> None:
+    """The same request by another person, and again after the right was taken away, gives each what is theirs then."""
+    document, question = _asked(trial)
+    others = [one for one in trial.world.people if one.tenant == trial.person.tenant]
+    answered = trial.rng.random() < 0.3
+
+    def request() -> None:
+        for person in (trial.person, trial.rng.choice(others), trial.person):
+            who = trial.mill.directory.resolve(person.name)
+            asked: dict[str, Any] = {"collection": trial.collection, "principal": who}
+            hits = trial.mill.search(question, top_k=1000, **asked)
+            trial.hear(hits, said=question, person=person)
+            wanted = {one.document_id for one in trial.world.readable(person, trial.collection)}
+            trial.expect(f"search by {person.name}", {hit.document_id for hit in hits}, wanted)
+            if answered:
+                trial.hear(trial.mill.ask(question, **asked), said=question, person=person)
+
+    request()
+    trial.history.take_away(document, trial.person, trial.rng)
+    request()
+
+
+def evaluation(trial: Trial) -> None:
+    """The files that an evaluation writes hold nothing that its principal may not read."""
+    from eval.datasets import Dataset, Sample
+    from eval.run import evaluate_answers
+
+    _, question = _asked(trial)
+    sample = Sample(id="1", user_input=question, principal=trial.person.name, reference="", answerable=False)
+    with TemporaryDirectory() as out:
+        report = evaluate_answers(
+            trial.mill,
+            Dataset("audit", (sample,)),
+            collection=trial.collection,
+            resolve_principal=trial.mill.directory.resolve,
+            out=out,
+        )
+        written = [path.read_text(encoding="utf-8") for path in sorted(Path(out).iterdir())]
+    trial.hear((report, written), said=(question, trial.collection))
+    trial.expect("failed questions", report.to_json()["failed"], [])
+
+
+def _asked(trial: Trial) -> tuple[Document, str]:
+    """Return a document, readable or not, and a question that it answers."""
+    document = trial.any_document()
+    sentence = trial.rng.choice(document.paragraphs).split(". ")[0]
+    return document, trial.history.material.question(trial.rng, sentence)
+
+
+ANSWER_DOORS: dict[str, tuple[Callable[[Trial], None], float]] = {
+    "ask": (ask, 1.5),
+    "ask stream": (ask_stream, 1),
+    "ask in conversation": (ask_in_conversation, 1),
+    "race": (race, 2),
+    "repeated": (repeated, 1.5),
+    "evaluation": (evaluation, 0.5),
+}

@@ -1,0 +1,223 @@
+"""The doors of HTTP for `loremill audit leaks`: the application in this process, each person with a key of their own."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from eval.audit import Trial
+from eval.audit.canaries import sung
+from eval.audit.doors import ALL, Door
+from eval.audit.world import Document, Person
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Http:
+    """The application over a mill. Its worker is not started: what is handed over for later stays queued."""
+
+    def __init__(self, mill: Loremill) -> None:
+        from starlette.testclient import TestClient
+
+        from service.http import create_app
+
+        self._mill = mill
+        self._client = TestClient(create_app(mill), raise_server_exceptions=False)
+        self._keys: dict[tuple[Person, str], str] = {}
+
+    def ask(self, trial: Trial, method: str, path: str, *, role: str = "reader", **more: Any) -> Reply:
+        """Send a request as the trial's person; body and headers of the reply are heard, and a 5xx is wrong."""
+        reply = self.anonymous(
+            method, path, headers={"Authorization": f"Bearer {self._key(trial.person, role)}"}, **more
+        )
+        trial.hear((reply.text, reply.headers), said=(path, more))
+        trial.expect(f"server errors of {method} {path}", reply.status // 100 == 5, False)
+        return reply
+
+    def anonymous(self, method: str, path: str, **more: Any) -> Reply:
+        """Send a request without a key."""
+        response = self._client.request(method, path, **more)
+        return Reply(response.status_code, response.text, dict(response.headers))
+
+    def _key(self, person: Person, role: str) -> str:
+        if (person, role) not in self._keys:
+            self._keys[person, role] = self._mill.directory.create_key(person.name, role=role)[1]
+        return self._keys[person, role]
+
+
+def search(http: Http, trial: Trial) -> None:
+    """What is found is what may be read."""
+    query, mode = trial.rng.choice(trial.any_document().paragraphs), trial.rng.choice(["dense", "hybrid"])
+    body = {"query": query, "collection": trial.collection, "mode": mode, "top_k": ALL}
+    found = http.ask(trial, "POST", "/v1/search", json=body).json
+    trial.expect("documents found", {hit["document_id"] for hit in found["hits"]}, _ids(trial.readable))
+
+
+def ask(http: Http, trial: Trial) -> None:
+    """An answer, whole or as events, rests on what may be read."""
+    body = {"question": _question(trial), "collection": trial.collection, "stream": trial.rng.random() < 0.5}
+    trial.expect("status", http.ask(trial, "POST", "/v1/ask", json=body).status, 200)
+
+
+def chat(http: Http, trial: Trial) -> None:
+    """So does a completion, also with a revoked answer in the conversation before it."""
+    said = trial.any_document().paragraphs[0]
+    messages = [
+        {"role": "user", "content": "What is new?"},
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": _question(trial)},
+    ]
+    question = {"model": trial.collection, "messages": messages[trial.rng.choice([0, 2]) :]}
+    body = question | {"stream": trial.rng.random() < 0.5}
+    trial.expect("status", http.ask(trial, "POST", "/v1/chat/completions", json=body).status, 200)
+
+
+def models(http: Http, trial: Trial) -> None:
+    """The models are the collections in which something may be read, and so are those with releases."""
+    wanted = {one.collection for one in trial.world.readable(trial.person)}
+    found = http.ask(trial, "GET", "/v1/models").json["data"]
+    trial.expect("models", {one["id"] for one in found}, wanted)
+    releases = http.ask(trial, "GET", "/v1/releases").json["releases"]
+    trial.expect("collections with releases", {one["collection"] for one in releases}, wanted)
+
+
+def documents(http: Http, trial: Trial) -> None:
+    """Page by page the listing is what may be read, and a cursor tells of nothing else."""
+    query: dict[str, Any] = {"collection": trial.collection, "limit": trial.rng.randint(1, 5)}
+    listed: list[str] = []
+    while True:
+        page = http.ask(trial, "GET", "/v1/documents", params=query).json
+        listed += [one["document_id"] for one in page["documents"]]
+        if page["next"] is None:
+            break
+        trial.hear(base64.urlsafe_b64decode(page["next"]))
+        query["cursor"] = page["next"]
+    trial.expect("documents listed", listed, sorted(_ids(trial.readable)))
+
+
+def document(http: Http, trial: Trial) -> None:
+    """A forbidden document is refused as one that never was, to a reader and to an editor who would delete it."""
+    asked = trial.any_document()
+    readable = asked.document_id in _ids(trial.readable)
+    for method, role in (("GET", "reader"), ("DELETE", "reader"), ("DELETE", "editor")):
+        if readable and (method, role) == ("DELETE", "editor"):
+            continue  # who may read may delete, with that role
+        outcomes = []
+        for name in (asked.document_id, trial.never()):
+            response = http.ask(
+                trial, method, f"/v1/documents/{name}", role=role, params={"collection": trial.collection}
+            )
+            outcomes.append((response.status, response.text.replace(name, "ID")))
+        allowed = readable and method == "GET"
+        trial.expect(f"{method} of {asked.document_id} differs from never", outcomes[0] != outcomes[1], allowed)
+    trial.expect("it stands", _stands(trial, asked), asked.key in trial.world.documents)
+
+
+def reader_writes(http: Http, trial: Trial) -> None:
+    """A reader's key puts nothing, at once or for later."""
+    name, text = trial.never(), "It was put by a reader."
+    one = {"document_id": name, "text": text, "acl": {"allow": ["everyone"]}}
+    put = http.ask(trial, "POST", "/v1/documents", json={"collection": trial.collection, **one})
+    later = http.ask(trial, "POST", "/v1/ingestions", json={"collection": trial.collection, "documents": [one]})
+    trial.expect("statuses", (put.status, later.status), (403, 403))
+    found = trial.mill.document(name, collection=trial.collection, principal=trial.principal)
+    trial.expect("document put by a reader", found, None)
+
+
+def ingestion(http: Http, trial: Trial) -> None:
+    """How an ingestion stands is told to who submitted it; to others it never was."""
+    other = trial.rng.choice([one for one in trial.world.people if one.subject != trial.person.subject])
+    principal = trial.mill.directory.resolve(other.name)
+    secret = {"document_id": trial.never(), "text": "Not yet.", "acl": {"allow": []}}
+    name = trial.mill.inbox(other.tenant).submit([secret], collection=trial.collection, principal=principal)
+    outcomes = [
+        (response.status, response.text.replace(asked, "ID"))
+        for asked in (name, trial.never())
+        for response in [http.ask(trial, "GET", f"/v1/ingestions/{asked}", role="editor")]
+    ]
+    trial.expect("ingestion of somebody else", outcomes[0], outcomes[1])
+
+
+def operators(http: Http, trial: Trial) -> None:
+    """Metrics, health, and whatever is asked without a key or wrongly, tell of no document and no collection."""
+    asked = trial.any_document()
+    for path in ("/metrics", "/readyz", "/livez", "/openapi.json", f"/{trial.never()}"):
+        response = http.anonymous("GET", path)
+        trial.expect(f"canaries at {path}", sung((response.text, response.headers)) - sung(path), frozenset())
+    for method, path, body in (
+        ("GET", f"/v1/documents/{asked.document_id}?collection={asked.collection}", None),
+        ("GET", "/v1/models", None),
+        ("POST", "/v1/search", {"query": "memo", "collection": asked.collection}),
+    ):
+        response = http.anonymous(method, path, json=body)
+        trial.expect(f"status of {path} without a key", response.status, 401)
+        trial.expect(f"canaries at {path}", sung(response.text), frozenset())
+
+
+def bad_requests(http: Http, trial: Trial) -> None:
+    """An error's body repeats what was sent at most."""
+    asked = trial.any_document()
+    for body in (
+        {"query": asked.title, "collection": trial.collection, "top_k": 0},
+        {"query": asked.title, "collection": trial.collection, "principal": "halden/user:ann"},
+        {"query": asked.title, "collection": trial.collection, "where": {'"': asked.metadata["mark"]}},
+        {"query": asked.title, "collection": trial.never()},
+    ):
+        refused = http.ask(trial, "POST", "/v1/search", json=body).status
+        trial.expect(f"refused {body}", 400 <= refused < 500, True)
+
+
+def _ids(readable: list[Document]) -> set[str]:
+    return {one.document_id for one in readable}
+
+
+def _question(trial: Trial) -> str:
+    sentence = trial.rng.choice(trial.any_document().paragraphs).split(". ")[0]
+    return trial.history.material.question(trial.rng, sentence)
+
+
+def _stands(trial: Trial, asked: Document) -> bool:
+    """Whether the mill still has the document, as far as anybody can tell."""
+    readers = [one for one in trial.world.people if asked.key in {d.key for d in trial.world.readable(one)}]
+    if not readers:
+        return asked.key in trial.world.documents
+    principal = trial.mill.directory.resolve(readers[0].name)
+    return trial.mill.document(asked.document_id, collection=asked.collection, principal=principal) is not None
+
+
+_DOORS: dict[str, tuple[Callable[[Http, Trial], None], float]] = {
+    "http search": (search, 6),
+    "http ask": (ask, 1),
+    "http chat": (chat, 1),
+    "http models": (models, 4),
+    "http documents": (documents, 4),
+    "http document": (document, 4),
+    "http reader writes": (reader_writes, 2),
+    "http ingestion": (ingestion, 2),
+    "http operators": (operators, 2),
+    "http bad requests": (bad_requests, 2),
+}
+
+
+def http_doors(mill: Loremill) -> dict[str, tuple[Door, float]]:
+    """Return the doors of the HTTP application over `mill`, each with its weight."""
+    http = Http(mill)
+    return {name: (partial(door, http), weight) for name, (door, weight) in _DOORS.items()}
