@@ -1,7 +1,7 @@
 """The directory: which names are principals, and which API keys speak for them. One SQLite file, `HOME/directory.db`.
 
-A key is bound to a name or to a literal. A name is resolved at each request, so a group taken away by an import is gone
-for the next request of every key, and a key whose principal was removed, renamed or moved opens nothing.
+A key is bound to a name or to a literal. A name is resolved at each request, so a group taken away is gone for the next
+request of every key, and a key whose principal was removed, deactivated, renamed or moved opens nothing.
 """
 
 from __future__ import annotations
@@ -135,16 +135,23 @@ class Directory(Membership):
             for name in db.execute(select(principals.c.name)).scalars():
                 if name in roster.principals:
                     raise ConfigFileError(f"{path}: the name {name!r} is in use in another tenant; choose another name")
-            rows = [
-                {"name": name, "tenant": who.tenant, "subject": who.subject, "active": entry.active}
-                for name, entry in roster.principals.items()
-                for who in [entry.principal]
-            ]
-            if rows:
+            if roster.principals:
+                rows = [
+                    {
+                        "name": name,
+                        "tenant": one.principal.tenant,
+                        "subject": one.principal.subject,
+                        "active": one.active,
+                    }
+                    for name, one in roster.principals.items()
+                ]
                 db.execute(principals.insert(), rows)
             if roster.memberships:
                 db.execute(memberships.insert(), [member._asdict() for member in roster.memberships])
             grow(db)
+        for name in sorted(roster.tenants):
+            counted = sum(entry.principal.tenant == name for entry in roster.principals.values())
+            self._tell(name, "directory", change="import", principals=counted)
         return len(roster.principals)
 
     def list_principals(self) -> list[PrincipalInfo]:
@@ -163,16 +170,12 @@ class Directory(Membership):
         for row in members:
             of_tenant[row.tenant].append((row.member, row.group))
         edges = {tenant: gather(pairs) for tenant, pairs in of_tenant.items()}
-        return [
-            PrincipalInfo(
-                row.name,
-                Principal(
-                    row.tenant, row.subject, containing(edges.get(row.tenant, {}), row.subject), in_directory=True
-                ),
-                row.active,
-            )
-            for row in rows
-        ]
+        infos = []
+        for row in rows:
+            groups = containing(edges.get(row.tenant, {}), row.subject)
+            who = Principal(row.tenant, row.subject, groups, in_directory=True)
+            infos.append(PrincipalInfo(row.name, who, row.active))
+        return infos
 
     def resolve(self, name_or_literal: str) -> Principal:
         """Return the principal of an imported name with all its groups as of now, or of a literal `tenant/user:x,group:y`.
@@ -240,6 +243,7 @@ class Directory(Membership):
         }
         with self._write() as db:
             db.execute(api_keys.insert(), [row])
+        self._tell(who.tenant, "key", change="create", key_id=key_id, of=who.subject, role=row["role"])
         return key_id, secret
 
     def revoke_key(self, key_id: str) -> bool:
@@ -250,7 +254,10 @@ class Directory(Membership):
             api_keys.update().where(api_keys.c.key_id == key_id, api_keys.c.revoked.is_(None)).values(revoked=_now())
         )
         with self._write() as db:
-            return bool(db.execute(change).rowcount)
+            row = db.execute(change.returning(api_keys.c.tenant, api_keys.c.subject)).one_or_none()
+        if row is not None:
+            self._tell(row.tenant, "key", change="revoke", key_id=key_id, of=row.subject)
+        return row is not None
 
     def list_keys(self) -> list[KeyInfo]:
         """Return every key ever made, oldest first; ties by key_id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +14,28 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 LOCK_TIMEOUT_S = 30.0
+Changed = Callable[[str, str, Mapping[str, Any]], None]
 
 
 class DirectoryFile:
     """What `Directory` is built on. Safe among threads; processes see each other's changes at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, changed: Changed | None = None) -> None:
         self._path = path
+        self._changed = changed
 
     @classmethod
-    def open(cls, home: Path) -> Self:
-        """Return the directory of `home`; the file is opened, and made if missing, at first use."""
-        return cls(home.expanduser() / "directory.db")
+    def open(cls, home: Path, *, changed: Changed | None = None) -> Self:
+        """Return the directory of `home`; the file is opened, and made if missing, at first use.
+
+        Args:
+            changed: told of each change after it holds, as (tenant, `directory` or `key`, what), for the audit log.
+        """
+        return cls(home.expanduser() / "directory.db", changed=changed)
+
+    def _tell(self, tenant: str, kind: str, **what: Any) -> None:
+        if self._changed is not None:
+            self._changed(tenant, kind, what)
 
     def close(self) -> None:
         """Release the file. The directory may be used again afterwards."""

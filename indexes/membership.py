@@ -74,6 +74,8 @@ class Membership(DirectoryFile):
             added = db.execute(insert(memberships).on_conflict_do_nothing(), row).rowcount > 0
             if added:
                 grow(db)
+        if added:
+            self._tell(tenant, "directory", change="add member", group=row["group"], member=member)
         return added
 
     def remove_member(self, group: str, member: str, tenant: str) -> bool:
@@ -89,6 +91,8 @@ class Membership(DirectoryFile):
             removed = db.execute(memberships.delete().filter_by(**row)).rowcount > 0
             if removed:
                 grow(db)
+        if removed:
+            self._tell(tenant, "directory", change="remove member", group=row["group"], member=member)
         return removed
 
     def deactivate(self, name: str) -> None:
@@ -115,10 +119,12 @@ class Membership(DirectoryFile):
         from indexes.directory_tables import principals
 
         with self._write() as db:
-            changed = db.execute(principals.update().where(principals.c.name == name).values(active=active))
-            if not changed.rowcount:
+            set_active = principals.update().where(principals.c.name == name).values(active=active)
+            row = db.execute(set_active.returning(principals.c.tenant, principals.c.subject)).one_or_none()
+            if row is None:
                 raise ConfigError(f"unknown principal {name!r}; see `loremill principals list`")
             grow(db)
+        self._tell(row.tenant, "directory", change="activate" if active else "deactivate", of=row.subject)
 
     @cached_property
     def _kept(self) -> Callable[[int, str, str, tuple[str, ...], bool], Principal | None]:
@@ -143,12 +149,8 @@ class Membership(DirectoryFile):
 
 def _actives(db: Connection, tenant: str, subject: str) -> list[bool]:
     """Return, for each name that the subject has, whether it is active."""
-    from sqlalchemy import select
-
-    from indexes.directory_tables import principals
-
-    found = select(principals.c.active).where(principals.c.tenant == tenant, principals.c.subject == subject)
-    return list(db.execute(found).scalars())
+    found = db.exec_driver_sql("SELECT active FROM principals WHERE tenant = ? AND subject = ?", (tenant, subject))
+    return [bool(active) for active in found.scalars()]
 
 
 def _edges(db: Connection, principal: Principal) -> Edges:

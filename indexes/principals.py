@@ -68,12 +68,12 @@ def _read_yaml(text: str, *, path: Path, tenant: str | None) -> Roster:
 
     principals: dict[str, Entry] = {}
     groups: dict[tuple[str, str], list[str]] = {}
-    for key, node in _pairs(sections.get("principals")):
+    for key, node in _pairs(sections.get("principals"), path):
         with _at(path, key):
             if check_principal_name(key.value) in principals:
                 raise ConfigError("is named twice")
             principals[key.value] = _principal(key.value, _fields(node, "principal"), tenant)
-    for key, node in _pairs(sections.get("groups")):
+    for key, node in _pairs(sections.get("groups"), path):
         with _at(path, key):
             group, members = _group(key.value, _fields(node, "group"), tenant)
             if group in groups:
@@ -91,8 +91,18 @@ def _roster(principals: dict[str, Entry], groups: dict[tuple[str, str], list[str
     return Roster(frozenset(tenants), principals, frozenset(members))
 
 
-def _pairs(node: Any) -> list[tuple[Any, Any]]:
-    return [] if node is None else list(node.value)
+def _pairs(section: Any, path: Path) -> list[tuple[Any, Any]]:
+    """Return the keys and values of a section, refusing entries that have a field twice.
+
+    All of them before any is built: building one writes what `<<` brings into its node, and would make it look so.
+    """
+    pairs = [] if section is None else list(section.value)
+    for key, node in pairs:
+        fields = [field.value for field, _ in node.value] if node.id == "mapping" else []
+        if twice := [field for field in dict.fromkeys(map(str, fields)) if fields.count(field) > 1]:
+            with _at(path, key):
+                raise ConfigError(f"has {', '.join(twice)} twice; keep one")
+    return pairs
 
 
 @contextmanager
@@ -120,18 +130,12 @@ def _fields(node: Any, kind: str) -> dict[str, Any]:
         raise ConfigError(f"must be a mapping such as {example}")
     if unknown := sorted(str(field) for field in entry if field not in known):
         raise ConfigError(f"has unknown fields {', '.join(unknown)}; known are {', '.join(known)}")
-    written = [key.value for key, _ in node.value]
-    if twice := sorted({field for field in written if written.count(field) > 1}):
-        raise ConfigError(f"has {', '.join(twice)} twice; keep one")
     return entry
 
 
 def _principal(name: str, fields: dict[str, Any], tenant: str | None) -> Entry:
-    subject, groups, active = (
-        fields.get("subject", f"user:{name}"),
-        fields.get("groups") or [],
-        fields.get("active", True),
-    )
+    subject, groups = fields.get("subject", f"user:{name}"), fields.get("groups") or []
+    active = fields.get("active", True)
     if not isinstance(subject, str):
         raise ConfigError("the subject must be text such as user:alice")
     if not isinstance(groups, list) or not all(isinstance(group, str) and group for group in groups):

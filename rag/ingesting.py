@@ -206,7 +206,10 @@ class Ingesting:
 
         source = PushedDocument(document_id, text, title=title, format=format, metadata=metadata or {}, acl=acl)
         order = Order(source, Rights(), partial=True)
-        return self._ingest(order, collection=check_name(collection, "collection"), tenant=principal.tenant)
+        report = self._ingest(order, collection=check_name(collection, "collection"), tenant=principal.tenant)
+        auditor = self._tenant(principal.tenant).auditor
+        auditor.did("document.put", principal, collection=collection, document_id=document_id)
+        return report
 
     def put_documents(self, batch: Path, *, collection: str, tenant: str, wait: bool = False) -> IngestReport:
         """Add or replace the documents of a JSONL file, as `POST /v1/ingestions` takes them.
@@ -220,6 +223,20 @@ class Ingesting:
 
         order = Order(PushedBatch(batch), Rights(), partial=True)
         return self._ingest(order, collection=check_name(collection, "collection"), tenant=tenant, wait=wait)
+
+    def submit_documents(
+        self, documents: Sequence[Mapping[str, Any]], *, collection: str, principal: Principal
+    ) -> dict[str, Any]:
+        """Accept documents to be ingested soon, and return how that stands; see `Inbox.submit`."""
+        inbox = self.inbox(principal.tenant)
+        name = inbox.submit(documents, collection=collection, principal=principal)
+        names = [document["document_id"] for document in documents]
+        self._tenant(principal.tenant).auditor.did(
+            "document.put", principal, collection=collection, ingestion=name, document_ids=names
+        )
+        status = inbox.status(name, principal=principal)
+        assert status is not None
+        return status
 
     def inbox(self, tenant: str) -> Inbox:
         """Documents handed over for later."""
@@ -249,8 +266,14 @@ class Ingesting:
     def _ingest(
         self, order: Order, *, collection: str, tenant: str, progress: Progress | None = None, wait: bool = False
     ) -> IngestReport:
-        with self._ingestion(self._tenant(tenant, create=True), collection, wait=wait) as ingestion:
-            return ingestion.run(order, progress=progress)
+        rooms = self._tenant(tenant, create=True)
+        with self._ingestion(rooms, collection, wait=wait) as ingestion:
+            report = ingestion.run(order, progress=progress)
+        rooms.auditor.did(
+            "ingest", None, collection=collection, source=order.source.name, build=report.build,
+            documents=report.to_json()["documents"],
+        )  # fmt: skip
+        return report
 
     @contextmanager
     def _ingestion(self, tenant: Tenant, collection: str, *, wait: bool = False) -> Iterator[Ingestion]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from indexes.embedder import Embedder
     from indexes.settings import Settings
     from rag.answer import Answer, AnswerEvent
+    from rag.auditing import Auditor
     from rag.releases import Release
     from rag.remote import RemoteLoremill
     from rag.retrieve import SearchResult
@@ -245,6 +246,15 @@ class Loremill(Ingesting, Governing):
         tenant.auditor.did(kind, principal, collection=collection, document_id=document_id)
         return found
 
+    def may_read(self, document_id: str, *, collection: str, principal: Principal) -> bool:
+        """Return whether there is such a document that the principal may read; nothing of it leaves, so nothing is written down."""
+        try:
+            catalog = self._tenant(principal.tenant).catalog
+            access = catalog.access(principal, state=catalog.state(collection))
+        except CollectionNotFound:
+            return False
+        return catalog.document_info(collection, document_id, access=access) is not None
+
     def releases(self, collection: str | None = None, *, tenant: str | None = None) -> list[Release]:
         """Return the releases of one collection, or of all, newest first."""
         from rag.releases import list_releases
@@ -273,7 +283,7 @@ class Loremill(Ingesting, Governing):
         """Principals and API keys."""
         from indexes.directory import Directory
 
-        return Directory.open(self.home)
+        return Directory.open(self.home, changed=self._directory_changed)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -281,6 +291,26 @@ class Loremill(Ingesting, Governing):
         from indexes.embedder import make_embedder
 
         return make_embedder(self.settings, home=self.home)
+
+    def refused(self, principal: Principal, asked: str) -> None:
+        """Write down that a caller refused the principal something before it came here."""
+        self._auditor_of(principal.tenant).denied(principal, asked=asked)
+
+    def acted_as(self, principal: Principal) -> None:
+        """Write down that an administrator asks as the principal; `rag.auditing.caller` says who."""
+        self._auditor_of(principal.tenant).did("act-as", principal)
+
+    def _auditor_of(self, tenant: str) -> Auditor:
+        """Return the writer of a tenant's log, also where the tenant holds no documents yet."""
+        from indexes.audit import AuditLog
+        from rag.auditing import Auditor
+        from rag.tenant import tenant_folder
+
+        log = AuditLog.of(tenant_folder(self.home, tenant), self.settings) if self.settings.audit else None
+        return Auditor(log)
+
+    def _directory_changed(self, tenant: str, kind: str, what: Mapping[str, Any]) -> None:
+        self._auditor_of(tenant).did(kind, None, **what)
 
     # -- rooms -------------------------------------------------------------------------------------------------------
 

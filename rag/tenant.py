@@ -28,7 +28,7 @@ class Tenant:
         create: bool = False,
     ) -> None:
         self.name = check_name(name, "tenant")
-        self.folder = home / "tenants" / name
+        self.folder = tenant_folder(home, name)
         self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create, members=members)
         self._settings = settings
         self._embedder = embedder
@@ -51,6 +51,11 @@ class Tenant:
 
     def close(self) -> None:
         self.catalog.close()
+
+
+def tenant_folder(home: Path, name: str) -> Path:
+    """Return where everything of a tenant lies."""
+    return home / "tenants" / check_name(name, "tenant")
 
 
 def tenant_names(home: Path) -> list[str]:

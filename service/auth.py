@@ -61,6 +61,7 @@ def _with_role(request: Request, role: Role) -> Principal:
     """Return the principal; the refusal is the same whatever was asked for, and whether it exists or not."""
     identity = the_identity(request)
     if not identity.role.includes(role):
+        the_mill(request).refused(identity.principal, f"role {role}")
         raise AccessDenied(identity.principal, f"this takes a key or token of role {role}")
     return identity.principal
 

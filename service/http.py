@@ -62,7 +62,7 @@ def create_app(mill: Loremill) -> FastAPI:
     _declare_problem(app)
     # The last added is the first to see a request.
     identifier = Identifier(mill.directory, token_verifier(mill.settings, mill.directory))
-    app.add_middleware(Authentication, identifier=identifier)
+    app.add_middleware(Authentication, identifier=identifier, mill=mill)
     app.add_middleware(BodyLimit, limit=_body_limit)
     app.add_middleware(RequestContext, metrics=app.state.metrics)
     return app

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,6 +25,9 @@ from rag.auditing import Caller, caller
 from service.identify import Identifier
 from service.problems import of_error, problem
 from service.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
 
 log = logging.getLogger("loremill.http")
 
@@ -107,9 +111,10 @@ class BodyLimit:
 class Authentication:
     """Asks for a valid key or token on every path under `/v1/` before the body is read, so that no route can forget to."""
 
-    def __init__(self, app: ASGIApp, identifier: Identifier) -> None:
+    def __init__(self, app: ASGIApp, identifier: Identifier, mill: Loremill) -> None:
         self.app = app
         self._identifier = identifier
+        self._mill = mill
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
@@ -127,6 +132,8 @@ class Authentication:
         via = "token" if identity.key_id.startswith("jwt:") else f"key:{identity.key_id}"
         before = caller.set(Caller(via, identity.actor))
         try:
+            if identity.actor is not None:
+                await run_in_threadpool(self._mill.acted_as, identity.principal)
             await self.app(scope, receive, send)
         finally:
             caller.reset(before)

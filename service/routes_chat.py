@@ -30,7 +30,11 @@ def models(mill: Mill, asker: Asker) -> Response:
     return JSONResponse({"object": "list", "data": data})
 
 
-@router.post("/chat/completions", summary="Answer a conversation's last question", responses=declared(400, 404, 502))
+@router.post(
+    "/chat/completions",
+    summary="Answer a conversation's last question",
+    responses={**declared(400, 404, 501, 502), 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 def chat(body: ChatRequest, mill: Mill, asker: Asker, metrics: MetricsOf) -> Response:
     """Answer the last user message; earlier user and assistant messages are history, others have no say.
 

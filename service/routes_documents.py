@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 
 from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Acl
-from service.auth import Asker, Editor, Mill
+from service.auth import Asker, Curator, Editor, Mill
 from service.problems import declared, not_found, problem
-from service.schemas import DocumentRequest, DocumentResponse, DocumentsResponse, for_editor
+from service.schemas import AclChange, DocumentRequest, DocumentResponse, DocumentsResponse, for_editor
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -38,7 +38,12 @@ def list_documents(
 
 @router.post("", status_code=201, summary="Put a document", responses=declared(400, 403))
 def put_document(body: DocumentRequest, mill: Mill, editor: Editor) -> Response:
-    """Add a document, or replace the one of that id. Takes an editor's key; `acl` says who may read it."""
+    """Add a document, or replace the one of that id. Takes an editor's key; `acl` says who may read it.
+
+    Rights that were set with PATCH or by the operator stand above it. Of a document that the key's principal could not read,
+    the report does not tell that it was there.
+    """
+    known = mill.may_read(body.document_id, collection=body.collection, principal=editor)
     report = mill.put_document(
         collection=body.collection,
         principal=editor,
@@ -52,7 +57,7 @@ def put_document(body: DocumentRequest, mill: Mill, editor: Editor) -> Response:
     if report["quarantine"]:
         fault = report["quarantine"][0]
         return problem(422, title="Document cannot be ingested", detail=fault["message"], kind=fault["error"])
-    return JSONResponse({"document_id": body.document_id, "ingest": for_editor(report)}, 201)
+    return JSONResponse({"document_id": body.document_id, "ingest": for_editor(report, known=known)}, 201)
 
 
 @router.get(
@@ -65,6 +70,22 @@ def get_document(document_id: str, mill: Mill, asker: Asker, collection: Collect
     except CollectionNotFound:
         info = None
     return not_found() if info is None else JSONResponse(info.to_json())
+
+
+@router.patch(
+    "/{document_id:path}", status_code=204, summary="Change a document's rights", responses=declared(400, 403, 404)
+)
+def change_rights(document_id: str, body: AclChange, mill: Mill, curator: Curator, collection: Collection) -> Response:
+    """Say who may read a document that the key's principal may read. Takes a curator's key; it holds for the next query.
+
+    It stands above what the document's source says, also at later ingestions, until it is changed again.
+    """
+    allow, deny = (None, ()) if body.acl is None else (body.acl.allow, body.acl.deny)
+    try:
+        changed = mill.change_acl(document_id, collection=collection, principal=curator, allow=allow, deny=deny)
+    except CollectionNotFound:
+        changed = False
+    return Response(status_code=204) if changed else not_found()
 
 
 @router.delete("/{document_id:path}", status_code=204, summary="Delete a document", responses=declared(403, 404))

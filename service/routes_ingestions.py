@@ -17,11 +17,10 @@ router = APIRouter(prefix="/v1/ingestions", tags=["documents"])
 )
 def submit(body: IngestionRequest, mill: Mill, editor: Editor, worker: WorkerOf) -> Response:
     """Accept documents to add or replace. Takes an editor's key. They are safe once this returns, and found a little later."""
-    inbox = mill.inbox(editor.tenant)
     documents = [document.model_dump(exclude_none=True) for document in body.documents]
-    name = inbox.submit(documents, collection=body.collection, principal=editor)
+    status = mill.submit_documents(documents, collection=body.collection, principal=editor)
     worker.wake()
-    return JSONResponse(inbox.status(name, principal=editor), 202, headers={"Location": f"/v1/ingestions/{name}"})
+    return JSONResponse(status, 202, headers={"Location": f"/v1/ingestions/{status['id']}"})
 
 
 @router.get(

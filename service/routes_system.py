@@ -40,7 +40,7 @@ async def live() -> str:
 def ready(mill: Mill) -> Response:
     """Return ok if the home's directory and catalogs can be read, else 503."""
     try:
-        mill.directory.list_principals()
+        mill.directory.generation()
         mill.releases()
     except (LoremillError, OSError) as error:
         log.error("not ready: %s", error)

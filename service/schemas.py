@@ -68,6 +68,10 @@ class AclBody(Body):
     deny: list[str] = []
 
 
+class AclChange(Body):
+    acl: AclBody | None = Field(description="Who may read from now on; null for what the document's source says.")
+
+
 class DocumentRequest(Body):
     collection: str = Name
     document_id: str = Field(min_length=1, max_length=1000)
@@ -197,11 +201,20 @@ class AuditResponse(BaseModel):
     next: int | None = Field(description="Give it as `after` for the next page; null on the last.")
 
 
-def for_editor(report: dict[str, Any]) -> dict[str, Any]:
+def for_editor(report: dict[str, Any], *, known: bool) -> dict[str, Any]:
     """Return an ingestion's report without what would tell an editor of documents that it may not read.
 
-    Whether a text had to be embedded, or repeats another one, says whether somebody else has that very text.
+    Whether a text had to be embedded, or repeats another one, says whether somebody else has that very text; whether a
+    document was there before says that it exists.
+
+    Args:
+        known: the editor could read what was replaced, so it may know what became of it; else all counts as added.
     """
-    chunks = {name: count for name, count in report["chunks"].items() if name in {"added", "removed"}}
     hidden = {"duplicates", "stages", "chunks"}
-    return {name: value for name, value in report.items() if name not in hidden} | {"chunks": chunks}
+    shown = {name: value for name, value in report.items() if name not in hidden}
+    if known:
+        return shown | {"chunks": {name: report["chunks"][name] for name in ("added", "removed")}}
+    counts = report["documents"]
+    accepted = sum(counts[name] for name in ("added", "updated", "unchanged"))
+    new = {"added": accepted, "updated": 0, "unchanged": 0, "deleted": 0, "quarantined": counts["quarantined"]}
+    return shown | {"documents": new}

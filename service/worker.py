@@ -103,7 +103,7 @@ class IngestionWorker:
         report = answer.get("report")
         if report is not None:
             self._metrics.ingested(report, name_collections=False)
-        inbox.close(name, report=None if report is None else for_editor(report), error=answer.get("error"))
+        inbox.close(name, report=None if report is None else for_editor(report, known=False), error=answer.get("error"))
         return True
 
 

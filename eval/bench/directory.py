@@ -4,7 +4,8 @@
 
 Warm: the same state, members asked about at random, once all of them were seen (as many as are kept). After a change: each call follows a
 membership that another connection added or took away, so nothing that is kept counts. Both stand beside the least that a call can
-cost, one read of the generation, taken in turn with them. The last line is JSON. Exits with 1 above `--limit` milliseconds.
+cost, one read of the generation, taken in turn with the warm ones. The last line is JSON. Exits with 1 if the median by the clock or the
+99th percentile of CPU time is above `--limit` milliseconds; the clock's own 99th percentile tells how busy the machine was.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.bench.home import TENANT
@@ -36,33 +38,40 @@ def scim(members: int, levels: int) -> dict[str, object]:
     return {"tenant": TENANT, "Resources": [*users, *groups]}
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Return how long a call takes, in milliseconds."""
-    start = time.perf_counter()
-    call()
-    return (time.perf_counter() - start) * 1e3
+@dataclass
+class Stopwatch:
+    """Times of calls in milliseconds: by the clock, and of this thread's CPU, which other work on the machine leaves alone."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def time(self, call: Callable[[Principal], object], who: Principal) -> None:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        call(who)
+        self.cpu.append((time.thread_time() - cpu) * 1e3)
+        self.wall.append((time.perf_counter() - wall) * 1e3)
 
 
-def warm(directory: Directory, people: Iterable[Principal]) -> tuple[list[float], list[float]]:
-    """Time `effective`, and the bare read of the generation, in turn."""
-    times: tuple[list[float], list[float]] = ([], [])
+def warm(directory: Directory, people: Iterable[Principal]) -> tuple[Stopwatch, Stopwatch]:
+    """Time the bare read of the generation, and `effective`, in turn."""
+    read, effective = Stopwatch(), Stopwatch()
     for who in people:
-        times[0].append(timed(lambda who=who: directory.effective(who)))  # type: ignore[misc]
-        times[1].append(timed(directory.generation))
-    return times
+        read.time(lambda _: directory.generation(), who)
+        effective.time(directory.effective, who)
+    return read, effective
 
 
-def after_changes(directory: Directory, other: Directory, people: Iterable[Principal]) -> list[float]:
+def after_changes(directory: Directory, other: Directory, people: Iterable[Principal]) -> Stopwatch:
     """Time `effective` right after `other` changed a membership."""
-    times = []
+    effective = Stopwatch()
     for number, who in enumerate(people):
         (other.remove_member if number % 2 else other.add_member)("elsewhere", "group:level0", TENANT)
-        times.append(timed(lambda who=who: directory.effective(who)))  # type: ignore[misc]
-    return times
+        effective.time(directory.effective, who)
+    return effective
 
 
 def measure(home: Path, *, members: int, levels: int, queries: int) -> dict[str, float]:
-    """Take every figure, in milliseconds except the import, which is in seconds.
+    """Take every figure: `CALL_CLOCK_pNN_ms`, the ratios of `CALL` to the bare read, and how long the import took.
 
     Raises:
         RuntimeError: somebody has not the groups that the nesting says.
@@ -70,7 +79,9 @@ def measure(home: Path, *, members: int, levels: int, queries: int) -> dict[str,
     file = home / "scim.json"
     file.write_text(json.dumps(scim(members, levels)))
     directory, other = Directory.open(home), Directory.open(home)
-    imported = timed(lambda: directory.import_principals(file)) / 1e3
+    started = time.perf_counter()
+    directory.import_principals(file)
+    figures = {"import_s": time.perf_counter() - started}
     draw = random.Random(1)
     people = [
         Principal(TENANT, f"user:user{n}", in_directory=True) for n in draw.sample(range(members), min(members, 2000))
@@ -78,12 +89,12 @@ def measure(home: Path, *, members: int, levels: int, queries: int) -> dict[str,
     for who in people:
         if len(directory.effective(who).groups) != levels:
             raise RuntimeError(f"{who.subject} has not all of its {levels} groups")
-    calls, reads = warm(directory, draw.choices(people, k=queries))
+    read, kept = warm(directory, draw.choices(people, k=queries))
     changed = after_changes(directory, other, draw.choices(people, k=queries // 4))
-    figures = {"import_s": imported, "ratio_warm": percentile(calls, 50) / percentile(reads, 50)}
-    figures["ratio_after_change"] = percentile(changed, 50) / percentile(reads, 50)
-    for name, times in (("read", reads), ("warm", calls), ("after_change", changed)):
-        figures |= {f"{name}_p{share}_ms": percentile(times, share) for share in (50, 99)}
+    for name, watch in (("read", read), ("warm", kept), ("after_change", changed)):
+        figures[f"{name}_ratio"] = percentile(watch.wall, 50) / percentile(read.wall, 50)
+        for clock, times in (("wall", watch.wall), ("cpu", watch.cpu)):
+            figures |= {f"{name}_{clock}_p{share}_ms": percentile(times, share) for share in (50, 99)}
     directory.close()
     other.close()
     return figures
@@ -94,27 +105,25 @@ def main() -> None:
     arguments.add_argument("--members", type=int, default=10_000)
     arguments.add_argument("--levels", type=int, default=6)
     arguments.add_argument("--queries", type=int, default=2000)
-    arguments.add_argument("--limit", type=float, default=2.0, help="most milliseconds for a p99 (default 2)")
+    arguments.add_argument("--limit", type=float, default=2.0, help="most milliseconds a call may take (default 2)")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="loremill-bench-") as folder:
         figures = measure(Path(folder), members=given.members, levels=given.levels, queries=given.queries)
+    columns = ("wall_p50_ms", "wall_p99_ms", "cpu_p50_ms", "cpu_p99_ms", "ratio")
     rows = [
-        (label, figures[f"{name}_p50_ms"], figures[f"{name}_p99_ms"], figures.get(f"ratio_{name}", 1.0))
+        (label, *(figures[f"{name}_{column}"] for column in columns))
         for label, name in (
             ("one read of the generation", "read"),
             ("effective, warm", "warm"),
             ("effective, right after a change", "after_change"),
         )
     ]
-    print(table(("call", "p50 ms", "p99 ms", "p50 over the bare read"), rows))
+    print(table(("call", "p50 ms", "p99 ms", "CPU p50 ms", "CPU p99 ms", "p50 over the bare read"), rows))
     print(f"import of {given.members} users and {given.levels} groups: {figures['import_s']:.2f} s")
-    ok = max(figures["warm_p99_ms"], figures["after_change_p99_ms"]) <= given.limit
-    print(
-        json.dumps(
-            {"members": given.members, "levels": given.levels, "ok": ok} | {k: round(v, 4) for k, v in figures.items()}
-        )
-    )
-    sys.exit(0 if ok else 1)
+    judged = [figures[f"{name}_{figure}_ms"] for name in ("warm", "after_change") for figure in ("wall_p50", "cpu_p99")]
+    summary = {"members": given.members, "levels": given.levels, "ok": max(judged) <= given.limit}
+    print(json.dumps(summary | {name: round(figure, 4) for name, figure in figures.items()}))
+    sys.exit(0 if summary["ok"] else 1)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,14 @@ def test_groups_stand_beside_principals_and_may_name_groups_and_subjects(tmp_pat
     assert directory.resolve("amy").groups == ("group:finance", "group:finance-emea")
 
 
+def test_anchors_and_merge_keys_may_be_used(tmp_path: Path) -> None:
+    directory = Directory.open(tmp_path)
+    text = "a: &a {tenant: t, groups: [x]}\nb: &b {<<: *a, subject: 'user:bb', groups: [y]}\nc: {<<: *b, subject: 'user:c'}"
+    directory.import_principals(_file(tmp_path, text))
+    assert directory.resolve("b") == Principal("t", "user:bb", ("group:y",))
+    assert directory.resolve("c") == Principal("t", "user:c", ("group:y",))
+
+
 def test_a_tenant_named_by_the_caller_is_that_of_the_entries_that_name_none(tmp_path: Path) -> None:
     directory = Directory.open(tmp_path)
     directory.import_principals(_file(tmp_path, "amy: {groups: [a]}\nbob: {tenant: other}"), tenant="halden")

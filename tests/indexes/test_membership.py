@@ -190,7 +190,7 @@ steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(steps=steps, stated=st.sets(st.sampled_from(NODES[1:])))
 def test_after_every_change_the_groups_are_what_can_be_reached_in_the_graph(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[bool, str, str]], stated: set[str]

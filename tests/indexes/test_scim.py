@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.directory import Directory
@@ -157,6 +157,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(resources=st.lists(json_values, max_size=4))
 def test_whatever_the_resources_hold_they_are_imported_or_refused_as_a_bad_file(
     tmp_path_factory: pytest.TempPathFactory, resources: list[Any]

@@ -217,3 +217,10 @@ def test_a_question_that_stands_alone_is_searched_alone() -> None:
 )
 def test_without_an_earlier_question_nothing_is_put_in_front(history: list[dict[str, str]]) -> None:
     assert standalone("And for interns?", history) == "And for interns?"
+
+
+@given(st.text(), st.lists(st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text()), max_size=5))
+def test_only_the_users_turns_enter_what_is_searched_for(question: str, turns: list[tuple[str, str]]) -> None:
+    history = [{"role": role, "content": content} for role, content in turns]
+    users = [turn for turn in history if turn["role"] == "user"]
+    assert standalone(question, history) == standalone(question, users)

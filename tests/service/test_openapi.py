@@ -15,8 +15,6 @@ from tests.conftest import OpenMill, WriteTree
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
-EXAMPLES = 25
-"""Requests of each kind to each operation."""
 OPEN = {"/livez", "/readyz", "/metrics"}
 """What takes no key."""
 LIKELY = {"collection": "company", "model": "company", "role": "user", "generator": "extractive", "allow": ["everyone"]}
@@ -47,13 +45,13 @@ class Api:
     def call(self, case: Any, headers: dict[str, str]) -> Any:
         return case.call(session=self._client, headers=headers)
 
-    def cases(self, operation: Any, *, fitting: bool) -> Iterator[Any]:
+    def cases(self, operation: Any, *, fitting: bool, examples: int) -> Iterator[Any]:
         """Give the same made-up requests in each run; none where nothing about a request could be wrong."""
         mode = schemathesis.GenerationMode.POSITIVE if fitting else schemathesis.GenerationMode.NEGATIVE
         made: list[Any] = []
 
         @settings(
-            max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+            max_examples=examples, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy(generation_mode=mode))
@@ -78,11 +76,11 @@ def likely(value: Any) -> Any:
         return [likely(one) for one in value]
     if not isinstance(value, dict):
         return value
-    both = "text" in value and "content_base64" in value
+    if "document_id" in value and (value.get("text") is None) == (value.get("content_base64") is None):
+        value = {**value, "text": "The kiln runs hot.", "content_base64": None}  # it takes exactly one of them
     return {
-        name: LIKELY[name] if isinstance(inner, type(LIKELY.get(name))) else likely(inner)
+        name: LIKELY[name] if name in LIKELY and isinstance(inner, type(LIKELY[name])) else likely(inner)
         for name, inner in value.items()
-        if not (both and name == "content_base64")
     }
 
 
@@ -101,12 +99,12 @@ def test_no_request_makes_a_500_or_an_answer_that_the_document_does_not_know(
     ]  # fmt: skip
     statuses = set()
     for operation in api.operations:
-        for case in api.cases(operation, fitting=fitting):
+        for case in api.cases(operation, fitting=fitting, examples=12):
             case.body, case.query = likely(case.body), likely(case.query)
             reply = api.call(case, {"Authorization": f"Bearer {key}"})
             statuses.add(reply.status_code)
-            stream = "text/event-stream" in reply.headers["content-type"]  # schemathesis takes its events for JSON
-            case.validate_response(reply, checks=conform[:3] if stream else conform)
+            stream = "text/event-stream" in str(reply.headers.get("content-type"))
+            case.validate_response(reply, checks=conform[:3] if stream else conform)  # it takes events for JSON
     assert statuses >= ({200, 201, 202, 404} if fitting else {400, 422})
 
 
@@ -118,7 +116,7 @@ def test_every_operation_but_those_for_operators_answers_401_without_a_principal
     replies = set()
     for operation in closed:
         for fitting in (True, False):
-            for case in api.cases(operation, fitting=fitting):
+            for case in api.cases(operation, fitting=fitting, examples=3):
                 for headers in ({}, {"Authorization": "Bearer lm_x_y"}, {"Authorization": "Bearer a.b.c"}):
                     reply = api.call(case, headers)
                     replies.add((reply.status_code, reply.content))
