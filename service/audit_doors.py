@@ -43,19 +43,34 @@ class Http:
         self._client = TestClient(create_app(mill), raise_server_exceptions=False)
         self._keys: dict[tuple[Person, str], str] = {}
 
-    def ask(self, trial: Trial, method: str, path: str, *, role: str = "reader", **more: Any) -> Reply:
-        """Send a request as the trial's person; body and headers of the reply are heard, and a 5xx is wrong."""
-        reply = self.anonymous(
-            method, path, headers={"Authorization": f"Bearer {self._key(trial.person, role)}"}, **more
-        )
+    def ask(
+        self, trial: Trial, method: str, path: str, *, role: str = "reader", act_as: str | None = None, **more: Any
+    ) -> Reply:
+        """Send a request as the trial's person; body and headers of the reply are heard, and a 5xx is wrong.
+
+        Args:
+            act_as: whom somebody else of the tenant, with a key of the role, asks as; the person still is who listens.
+        """
+        person = trial.person if act_as is None else self._somebody_else(trial)
+        headers = self.headers(person, role)
+        if act_as is not None:
+            headers["X-Loremill-Act-As"] = act_as
+        reply = self.anonymous(method, path, headers=headers, **more)
         trial.hear((reply.text, reply.headers), said=(path, more))
         trial.expect(f"server errors of {method} {path}", reply.status // 100 == 5, False)
         return reply
+
+    def _somebody_else(self, trial: Trial) -> Person:
+        return next(one for one in trial.world.people if one.tenant == trial.person.tenant and one != trial.person)
 
     def anonymous(self, method: str, path: str, **more: Any) -> Reply:
         """Send a request without a key."""
         response = self._client.request(method, path, **more)
         return Reply(response.status_code, response.text, dict(response.headers))
+
+    def headers(self, person: Person, role: str) -> dict[str, str]:
+        """Return what says who asks: a key of the person with that role, made at first use."""
+        return {"Authorization": f"Bearer {self._key(person, role)}"}
 
     def _key(self, person: Person, role: str) -> str:
         if (person, role) not in self._keys:
@@ -114,16 +129,18 @@ def documents(http: Http, trial: Trial) -> None:
 
 
 def document(http: Http, trial: Trial) -> None:
-    """A forbidden document is refused as one that never was, to a reader and to an editor who would delete it."""
+    """A forbidden document is refused as one that never was, to a reader and to who would change its rights or delete it."""
     asked = trial.any_document()
     readable = asked.document_id in _ids(trial.readable)
-    for method, role in (("GET", "reader"), ("DELETE", "reader"), ("DELETE", "editor")):
-        if readable and (method, role) == ("DELETE", "editor"):
-            continue  # who may read may delete, with that role
+    requests = [("GET", "reader"), ("DELETE", "reader"), ("PATCH", "editor")]
+    if not readable:  # who may read may also do these, with that role
+        requests += [("DELETE", "editor"), ("PATCH", "curator")]
+    for method, role in requests:
+        body = {"json": {"acl": {"allow": ["everyone"]}}} if method == "PATCH" else {}
         outcomes = []
         for name in (asked.document_id, trial.never()):
             response = http.ask(
-                trial, method, f"/v1/documents/{name}", role=role, params={"collection": trial.collection}
+                trial, method, f"/v1/documents/{name}", role=role, params={"collection": trial.collection}, **body
             )
             outcomes.append((response.status, response.text.replace(name, "ID")))
         allowed = readable and method == "GET"
@@ -140,6 +157,35 @@ def reader_writes(http: Http, trial: Trial) -> None:
     trial.expect("statuses", (put.status, later.status), (403, 403))
     found = trial.mill.document(name, collection=trial.collection, principal=trial.principal)
     trial.expect("document put by a reader", found, None)
+
+
+def act_as(http: Http, trial: Trial) -> None:
+    """Who asks as somebody else finds what that one may read; only an administrator may, and only in the own tenant."""
+    body = {"query": trial.any_document().title, "collection": trial.collection, "mode": "dense", "top_k": ALL}
+    found = http.ask(trial, "POST", "/v1/search", role="administrator", act_as=trial.person.name, json=body)
+    trial.expect("documents found as another", {hit["document_id"] for hit in found.json["hits"]}, _ids(trial.readable))
+    stranger = trial.rng.choice([one.name for one in trial.world.people if one.tenant != trial.person.tenant])
+    refused = {
+        (reply.status, reply.text)
+        for role, name in (
+            ("administrator", stranger),
+            ("administrator", trial.never()),
+            ("curator", trial.person.name),
+        )
+        for reply in [http.ask(trial, "POST", "/v1/search", role=role, act_as=name, json=body)]
+    }
+    trial.expect("different refusals to act as another", len(refused), 1)
+    trial.expect("statuses of these refusals", {status for status, _ in refused}, {403})
+
+
+def audit(http: Http, trial: Trial) -> None:
+    """The audit log is told to administrators, of their own tenant alone and without a word of any text."""
+    trial.expect("status for a curator", http.ask(trial, "GET", "/v1/audit", role="curator").status, 403)
+    reply = http.anonymous("GET", "/v1/audit", headers=http.headers(trial.person, "administrator"))
+    strange = {one.document_id for one in trial.world.documents.values() if one.tenant != trial.person.tenant}
+    told = {chunk["document_id"] for event in reply.json["events"] for chunk in event["chunks"]}
+    trial.expect("texts in the log", sung(reply.text) & trial.world.texts, set())
+    trial.expect("other tenants' documents in the log", told & strange, set())
 
 
 def ingestion(http: Http, trial: Trial) -> None:
@@ -211,6 +257,8 @@ _DOORS: dict[str, tuple[Callable[[Http, Trial], None], float]] = {
     "http documents": (documents, 4),
     "http document": (document, 4),
     "http reader writes": (reader_writes, 2),
+    "http act as": (act_as, 2),
+    "http audit": (audit, 1),
     "http ingestion": (ingestion, 2),
     "http operators": (operators, 2),
     "http bad requests": (bad_requests, 2),

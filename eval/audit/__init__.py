@@ -3,12 +3,15 @@
 from eval.audit.doors import DOORS, Door
 from eval.audit.history import History
 from eval.audit.material import Material, generated_material, material_of_collection, material_of_folder
+from eval.audit.parrot import MODEL_DOORS, PARROT, parrot
 from eval.audit.report import LeakAudit
 from eval.audit.run import audit_leaks
 from eval.audit.trial import Trial
 
 __all__ = [
     "DOORS",
+    "MODEL_DOORS",
+    "PARROT",
     "Door",
     "History",
     "LeakAudit",
@@ -18,4 +21,5 @@ __all__ = [
     "generated_material",
     "material_of_collection",
     "material_of_folder",
+    "parrot",
 ]

@@ -13,14 +13,14 @@ from eval.audit.world import Document
 
 def ask(trial: Trial) -> None:
     """An answer rests on what may be read, whatever the question."""
-    _, question = _asked(trial)
+    _, question = question_about(trial)
     answer = trial.mill.ask(question, collection=trial.collection, principal=trial.principal)
     trial.hear(answer, said=question)
 
 
 def ask_stream(trial: Trial) -> None:
     """So does every event of a streamed answer, each by the rights of the moment in which it comes."""
-    document, question = _asked(trial)
+    document, question = question_about(trial)
     revokes = trial.rng.random() < 0.5
     for event in trial.mill.ask_stream(question, collection=trial.collection, principal=trial.principal):
         trial.hear(event, said=question)
@@ -31,7 +31,7 @@ def ask_stream(trial: Trial) -> None:
 
 def ask_in_conversation(trial: Trial) -> None:
     """What an earlier answer said may have been revoked since; it does not come back."""
-    document, question = _asked(trial)
+    document, question = question_about(trial)
     history = [{"role": "user", "content": question}, {"role": "assistant", "content": document.paragraphs[0]}]
     answer = trial.mill.ask(
         "And what else is said about it?", collection=trial.collection, principal=trial.principal, history=history
@@ -44,7 +44,7 @@ def race(trial: Trial) -> None:
 
     Who leaves a group may also gain rights, where that group was denied some; the search at hand need not heed that yet.
     """
-    document, question = _asked(trial)
+    document, question = question_about(trial)
     before = {one.document_id for one in trial.readable}
     retriever = trial.mill._tenant(trial.person.tenant).retriever
 
@@ -64,8 +64,8 @@ def race(trial: Trial) -> None:
 
 
 def repeated(trial: Trial) -> None:
-    """The same request by another person, and again after the right was taken away, gives each what is theirs then."""
-    document, question = _asked(trial)
+    """The same request by another person, and again after a right was taken away or given, gives each what is theirs then."""
+    document, question = question_about(trial)
     others = [one for one in trial.world.people if one.tenant == trial.person.tenant]
     answered = trial.rng.random() < 0.3
 
@@ -81,7 +81,10 @@ def repeated(trial: Trial) -> None:
                 trial.hear(trial.mill.ask(question, **asked), said=question, person=person)
 
     request()
-    trial.history.take_away(document, trial.person, trial.rng)
+    if trial.rng.random() < 0.5:
+        trial.history.take_away(document, trial.person, trial.rng)
+    else:
+        trial.history.give(document)
     request()
 
 
@@ -90,7 +93,7 @@ def evaluation(trial: Trial) -> None:
     from eval.datasets import Dataset, Sample
     from eval.run import evaluate_answers
 
-    _, question = _asked(trial)
+    _, question = question_about(trial)
     sample = Sample(id="1", user_input=question, principal=trial.person.name, reference="", answerable=False)
     with TemporaryDirectory() as out:
         report = evaluate_answers(
@@ -105,7 +108,7 @@ def evaluation(trial: Trial) -> None:
     trial.expect("failed questions", report.to_json()["failed"], [])
 
 
-def _asked(trial: Trial) -> tuple[Document, str]:
+def question_about(trial: Trial) -> tuple[Document, str]:
     """Return a document, readable or not, and a question that it answers."""
     document = trial.any_document()
     sentence = trial.rng.choice(document.paragraphs).split(". ")[0]

@@ -63,6 +63,11 @@ class History:
             allow, deny = ((), ()) if kind == "from all" else (None, (person.subject,))
             self._set_above(self._shelf(document), document.document_id, allow, deny, is_pattern=False)
 
+    def give(self, document: Document) -> None:
+        """Let everybody of its tenant read the document."""
+        if document.key in self.world.documents:
+            self._set_above(self._shelf(document), document.document_id, ("everyone",), (), is_pattern=False)
+
     # -- operations --------------------------------------------------------------------------------------------------
 
     def add(self, rng: Random) -> None:
