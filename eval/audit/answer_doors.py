@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from eval.audit.trial import Trial
+from eval.audit.trial import Door, Trial
 from eval.audit.world import Document
 
 
@@ -115,11 +114,11 @@ def question_about(trial: Trial) -> tuple[Document, str]:
     return document, trial.history.material.question(trial.rng, sentence)
 
 
-ANSWER_DOORS: dict[str, tuple[Callable[[Trial], None], float]] = {
-    "ask": (ask, 1.5),
+ANSWER_DOORS: dict[str, tuple[Door, float]] = {
+    "ask": (ask, 1),
     "ask stream": (ask_stream, 1),
-    "ask in conversation": (ask_in_conversation, 1),
+    "ask in conversation": (ask_in_conversation, 0.7),
     "race": (race, 2),
     "repeated": (repeated, 1.5),
-    "evaluation": (evaluation, 0.5),
+    "evaluation": (evaluation, 0.4),
 }

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from eval.audit.answer_doors import question_about
-from eval.audit.trial import Trial
+from eval.audit.trial import Door, Trial
 
 PARROT = {"openai_model": "parrot", "openai_api_key": ""}
 """Settings of a mill that asks the parrot, beside `openai_base_url`."""
@@ -77,5 +77,5 @@ def ask_model(trial: Trial) -> None:
         trial.expect("the model spoke", heard > 0, shown > 0)
 
 
-MODEL_DOORS: dict[str, tuple[Callable[[Trial], None], float]] = {"ask a model": (ask_model, 2)}
+MODEL_DOORS: dict[str, tuple[Door, float]] = {"ask a model": (ask_model, 1.5)}
 """Doors of a mill that asks the parrot."""
