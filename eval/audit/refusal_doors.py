@@ -17,7 +17,7 @@ _TAIL_BYTES = 100_000
 
 def deactivated(trial: Trial) -> None:
     """Who is deactivated is told nothing from the next request on, whatever the mill was handed before."""
-    directory, held = trial.mill.directory, trial.history.held[trial.person.name]
+    directory, held = trial.history.hand.directory, trial.history.held[trial.person.name]
     directory.deactivate(trial.person.name)
     try:
         outcomes = {
@@ -49,6 +49,7 @@ def audit_log(trial: Trial) -> None:
     """The audit log says which chunks were seen, and repeats no text and no question."""
     query = any_sentence(trial)
     hits = trial.mill.search(query, collection=trial.collection, principal=trial.principal, top_k=5)
+    trial.hear(hits, said=query)
     folder = trial.mill.home / "tenants" / trial.person.tenant / "audit"
     with max(folder.glob("*.jsonl")).open("rb") as file:
         file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
