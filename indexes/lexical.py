@@ -233,14 +233,14 @@ class LexicalIndex:
         from tantivy import Occur, Query
 
         n_readable, readable = self._readable(access)
-        holding = self._searcher.doc_freq(name, term)
-        if n_readable == len(self) or not holding or readable is None:
+        if n_readable == len(self) or readable is None:
             return 1.0
         both = Query.boolean_query(
             [(Occur.Must, Query.term_query(self._schema, name, term, "basic")), (Occur.Must, readable)]
         )
         holding_readable = self._searcher.search(both, 1, count=True).count
-        return _idf(n_readable, holding_readable) / _idf(len(self), holding)
+        # Also for a term that no row holds: to skip it would show in the time which terms others' documents hold.
+        return _idf(n_readable, holding_readable) / _idf(len(self), self._searcher.doc_freq(name, term))
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
