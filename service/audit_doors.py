@@ -1,66 +1,22 @@
-"""The doors of HTTP for `loremill audit leaks`: the application in this process, each person with a key of their own."""
+"""The doors of HTTP for `loremill audit leaks`."""
 
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from eval.audit import Trial
+from eval.audit import Door, Trial
+from eval.audit.answer_doors import question_about
 from eval.audit.canaries import sung
-from eval.audit.doors import ALL, Door
-from eval.audit.world import Document, Person
+from eval.audit.search_doors import ALL
+from eval.audit.world import Document
+from service.audit_http import Http
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    text: str
-    headers: Mapping[str, str]
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-
-class Http:
-    """The application over a mill. Its worker is not started: what is handed over for later stays queued."""
-
-    def __init__(self, mill: Loremill) -> None:
-        from starlette.testclient import TestClient
-
-        from service.http import create_app
-
-        self._mill = mill
-        self._client = TestClient(create_app(mill), raise_server_exceptions=False)
-        self._keys: dict[tuple[Person, str], str] = {}
-
-    def ask(self, trial: Trial, method: str, path: str, *, role: str = "reader", **more: Any) -> Reply:
-        """Send a request as the trial's person; body and headers of the reply are heard, and a 5xx is wrong."""
-        reply = self.anonymous(
-            method, path, headers={"Authorization": f"Bearer {self._key(trial.person, role)}"}, **more
-        )
-        trial.hear((reply.text, reply.headers), said=(path, more))
-        trial.expect(f"server errors of {method} {path}", reply.status // 100 == 5, False)
-        return reply
-
-    def anonymous(self, method: str, path: str, **more: Any) -> Reply:
-        """Send a request without a key."""
-        response = self._client.request(method, path, **more)
-        return Reply(response.status_code, response.text, dict(response.headers))
-
-    def _key(self, person: Person, role: str) -> str:
-        if (person, role) not in self._keys:
-            self._keys[person, role] = self._mill.directory.create_key(person.name, role=role)[1]
-        return self._keys[person, role]
 
 
 def search(http: Http, trial: Trial) -> None:
@@ -73,7 +29,7 @@ def search(http: Http, trial: Trial) -> None:
 
 def ask(http: Http, trial: Trial) -> None:
     """An answer, whole or as events, rests on what may be read."""
-    body = {"question": _question(trial), "collection": trial.collection, "stream": trial.rng.random() < 0.5}
+    body = {"question": question_about(trial)[1], "collection": trial.collection, "stream": trial.rng.random() < 0.5}
     trial.expect("status", http.ask(trial, "POST", "/v1/ask", json=body).status, 200)
 
 
@@ -83,7 +39,7 @@ def chat(http: Http, trial: Trial) -> None:
     messages = [
         {"role": "user", "content": "What is new?"},
         {"role": "assistant", "content": said},
-        {"role": "user", "content": _question(trial)},
+        {"role": "user", "content": question_about(trial)[1]},
     ]
     question = {"model": trial.collection, "messages": messages[trial.rng.choice([0, 2]) :]}
     body = question | {"stream": trial.rng.random() < 0.5}
@@ -114,16 +70,18 @@ def documents(http: Http, trial: Trial) -> None:
 
 
 def document(http: Http, trial: Trial) -> None:
-    """A forbidden document is refused as one that never was, to a reader and to an editor who would delete it."""
+    """A forbidden document is refused as one that never was, to a reader and to who would change its rights or delete it."""
     asked = trial.any_document()
     readable = asked.document_id in _ids(trial.readable)
-    for method, role in (("GET", "reader"), ("DELETE", "reader"), ("DELETE", "editor")):
-        if readable and (method, role) == ("DELETE", "editor"):
-            continue  # who may read may delete, with that role
+    requests = [("GET", "reader"), ("DELETE", "reader"), ("PATCH", "editor")]
+    if not readable:  # who may read may also do these, with that role
+        requests += [("DELETE", "editor"), ("PATCH", "curator")]
+    for method, role in requests:
+        body: dict[str, Any] = {"json": {"acl": {"allow": ["everyone"]}}} if method == "PATCH" else {}
         outcomes = []
         for name in (asked.document_id, trial.never()):
             response = http.ask(
-                trial, method, f"/v1/documents/{name}", role=role, params={"collection": trial.collection}
+                trial, method, f"/v1/documents/{name}", role=role, params={"collection": trial.collection}, **body
             )
             outcomes.append((response.status, response.text.replace(name, "ID")))
         allowed = readable and method == "GET"
@@ -140,6 +98,37 @@ def reader_writes(http: Http, trial: Trial) -> None:
     trial.expect("statuses", (put.status, later.status), (403, 403))
     found = trial.mill.document(name, collection=trial.collection, principal=trial.principal)
     trial.expect("document put by a reader", found, None)
+
+
+def act_as(http: Http, trial: Trial) -> None:
+    """Who asks as somebody else finds what that one may read; only an administrator may, and only in the own tenant."""
+    body = {"query": trial.any_document().title, "collection": trial.collection, "mode": "dense", "top_k": ALL}
+    found = http.ask(trial, "POST", "/v1/search", role="administrator", act_as=trial.person.name, json=body)
+    trial.expect("documents found as another", {hit["document_id"] for hit in found.json["hits"]}, _ids(trial.readable))
+    stranger = trial.rng.choice([one.name for one in trial.world.people if one.tenant != trial.person.tenant])
+    refused = {
+        (reply.status, reply.text)
+        for role, name in (
+            ("administrator", stranger),
+            ("administrator", trial.never()),
+            ("curator", trial.person.name),
+        )
+        for reply in [http.ask(trial, "POST", "/v1/search", role=role, act_as=name, json=body)]
+    }
+    trial.expect("different refusals to act as another", len(refused), 1)
+    trial.expect("statuses of these refusals", {status for status, _ in refused}, {403})
+
+
+def audit(http: Http, trial: Trial) -> None:
+    """The audit log is told to administrators, of their own tenant alone and without a word of any text."""
+    trial.expect("status for a curator", http.ask(trial, "GET", "/v1/audit", role="curator").status, 403)
+    lately = {"since": (datetime.now(UTC) - timedelta(seconds=20)).isoformat(), "limit": 1000}
+    headers = http.headers(trial.person, "administrator")
+    reply = http.anonymous("GET", "/v1/audit", headers=headers, params=lately)
+    strange = {one.document_id for one in trial.world.documents.values() if one.tenant != trial.person.tenant}
+    told = {chunk["document_id"] for event in reply.json["events"] for chunk in event["chunks"]}
+    trial.expect("texts in the log", sung(reply.text) & trial.world.texts, set())
+    trial.expect("other tenants' documents in the log", told & strange, set())
 
 
 def ingestion(http: Http, trial: Trial) -> None:
@@ -189,11 +178,6 @@ def _ids(readable: list[Document]) -> set[str]:
     return {one.document_id for one in readable}
 
 
-def _question(trial: Trial) -> str:
-    sentence = trial.rng.choice(trial.any_document().paragraphs).split(". ")[0]
-    return trial.history.material.question(trial.rng, sentence)
-
-
 def _stands(trial: Trial, asked: Document) -> bool:
     """Whether the mill still has the document, as far as anybody can tell."""
     readers = [one for one in trial.world.people if asked.key in {d.key for d in trial.world.readable(one)}]
@@ -205,15 +189,17 @@ def _stands(trial: Trial, asked: Document) -> bool:
 
 _DOORS: dict[str, tuple[Callable[[Http, Trial], None], float]] = {
     "http search": (search, 6),
-    "http ask": (ask, 1),
-    "http chat": (chat, 1),
+    "http ask": (ask, 0.7),
+    "http chat": (chat, 0.7),
     "http models": (models, 4),
     "http documents": (documents, 4),
     "http document": (document, 4),
     "http reader writes": (reader_writes, 2),
+    "http act as": (act_as, 2),
+    "http audit": (audit, 1),
     "http ingestion": (ingestion, 2),
-    "http operators": (operators, 2),
-    "http bad requests": (bad_requests, 2),
+    "http operators": (operators, 1),
+    "http bad requests": (bad_requests, 1),
 }
 
 

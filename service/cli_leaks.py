@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +16,7 @@ from service import render
 from service.console import Home, Json, Tenant, emit, opened, progress_bars
 
 if TYPE_CHECKING:
-    from eval.audit import Material
-    from rag.loremill import Loremill
+    from eval.audit import LeakAudit, Material
 
 _CHUNK_TOKENS = 64
 """Short chunks, so that short documents have several."""
@@ -39,29 +40,41 @@ def leaks(
 
     It runs in a temporary home; yours is only read. Exit code 1 if anything leaked, was missing or broke.
     """
-    from eval.audit import DOORS, audit_leaks
-    from service.audit_doors import http_doors
-
     material = _material(collection, documents, tenant, home)
-    with TemporaryDirectory(prefix="loremill-audit-") as aside, _mill(Path(aside)) as mill, progress_bars() as bars:
-        audit = audit_leaks(
-            mill,
-            folder=Path(aside) / "documents",
-            trials=trials,
-            seed=seed,
-            material=material,
-            doors={**DOORS, **http_doors(mill)},
+    with TemporaryDirectory(prefix="loremill-audit-") as aside, progress_bars() as bars:
+        audit = _audited(
+            Path(aside), material, trials, seed,
             progress=_lines if bars is None else lambda done, total: bars("trials", done, total),
-        )
+        )  # fmt: skip
     emit(audit.to_json(), as_json=json, human=render.leak_audit)
     if not audit.ok:
         raise typer.Exit(1)
 
 
-def _mill(aside: Path) -> Loremill:
+def _audited(
+    aside: Path, material: Material, trials: int, seed: int, *, progress: Callable[[int, int], None]
+) -> LeakAudit:
+    """Audit a mill in the folder `aside`, by every door that this installation has."""
+    from eval.audit import DOORS, MODEL_DOORS, PARROT, audit_leaks, parrot
     from rag.loremill import Loremill
+    from service.audit_doors import http_doors
 
-    return Loremill.open(aside / "home", chunk_tokens=_CHUNK_TOKENS, generator="extractive")
+    settings = {"chunk_tokens": _CHUNK_TOKENS, "generator": "extractive", **PARROT}
+    with parrot() as url, Loremill.open(aside / "home", openai_base_url=url, **settings) as mill:
+        doors = {**DOORS, **http_doors(mill)}
+        if find_spec("openai"):
+            doors |= MODEL_DOORS
+        else:
+            print("the doors of models are left out: they need loremill[openai]", file=sys.stderr)
+        return audit_leaks(
+            mill,
+            folder=aside / "documents",
+            trials=trials,
+            seed=seed,
+            material=material,
+            doors=doors,
+            progress=progress,
+        )
 
 
 def _material(collection: str | None, documents: Path | None, tenant: str | None, home: Path | None) -> Material:

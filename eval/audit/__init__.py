@@ -1,14 +1,17 @@
 """The differential leak audit: random histories through every door, against a brute-force world that knows who may read what."""
 
-from eval.audit.doors import DOORS, Door
+from eval.audit.doors import DOORS
 from eval.audit.history import History
 from eval.audit.material import Material, generated_material, material_of_collection, material_of_folder
+from eval.audit.parrot import MODEL_DOORS, PARROT, parrot
 from eval.audit.report import LeakAudit
 from eval.audit.run import audit_leaks
-from eval.audit.trial import Trial
+from eval.audit.trial import Door, Trial
 
 __all__ = [
     "DOORS",
+    "MODEL_DOORS",
+    "PARROT",
     "Door",
     "History",
     "LeakAudit",
@@ -18,4 +21,5 @@ __all__ = [
     "generated_material",
     "material_of_collection",
     "material_of_folder",
+    "parrot",
 ]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from eval.audit.trial import Trial
+from eval.audit.trial import Door, Trial
 from eval.audit.world import Document
 
 
 def ask(trial: Trial) -> None:
     """An answer rests on what may be read, whatever the question."""
-    _, question = _asked(trial)
+    _, question = question_about(trial)
     answer = trial.mill.ask(question, collection=trial.collection, principal=trial.principal)
     trial.hear(answer, said=question)
 
 
 def ask_stream(trial: Trial) -> None:
     """So does every event of a streamed answer, each by the rights of the moment in which it comes."""
-    document, question = _asked(trial)
+    document, question = question_about(trial)
     revokes = trial.rng.random() < 0.5
     for event in trial.mill.ask_stream(question, collection=trial.collection, principal=trial.principal):
         trial.hear(event, said=question)
@@ -31,7 +30,7 @@ def ask_stream(trial: Trial) -> None:
 
 def ask_in_conversation(trial: Trial) -> None:
     """What an earlier answer said may have been revoked since; it does not come back."""
-    document, question = _asked(trial)
+    document, question = question_about(trial)
     history = [{"role": "user", "content": question}, {"role": "assistant", "content": document.paragraphs[0]}]
     answer = trial.mill.ask(
         "And what else is said about it?", collection=trial.collection, principal=trial.principal, history=history
@@ -40,13 +39,17 @@ def ask_in_conversation(trial: Trial) -> None:
 
 
 def race(trial: Trial) -> None:
-    """A right that is taken away between search and confirmation keeps the text from leaving, and leaves the rest as it is."""
-    document, question = _asked(trial)
+    """A right that is taken away between search and confirmation keeps the text from leaving, and leaves the rest as it is.
+
+    Who leaves a group may also gain rights, where that group was denied some; the search at hand need not heed that yet.
+    """
+    document, question = question_about(trial)
+    before = {one.document_id for one in trial.readable}
     retriever = trial.mill._tenant(trial.person.tenant).retriever
 
     def between() -> None:
         retriever.before_confirm = None
-        trial.history.take_away(document, trial.person, trial.rng, members=False)
+        trial.history.take_away(document, trial.person, trial.rng)
 
     retriever.before_confirm = between
     try:
@@ -54,13 +57,14 @@ def race(trial: Trial) -> None:
     finally:
         retriever.before_confirm = None
     trial.hear(hits, said=question)
-    wanted = {one.document_id for one in trial.readable}
-    trial.expect("search during a revocation", {hit.document_id for hit in hits}, wanted)
+    found, after = {hit.document_id for hit in hits}, {one.document_id for one in trial.readable}
+    trial.expect("found without the right", found - after, set())
+    trial.expect("missing though readable all the time", (before & after) - found, set())
 
 
 def repeated(trial: Trial) -> None:
-    """The same request by another person, and again after the right was taken away, gives each what is theirs then."""
-    document, question = _asked(trial)
+    """The same request by another person, and again after a right was taken away or given, gives each what is theirs then."""
+    document, question = question_about(trial)
     others = [one for one in trial.world.people if one.tenant == trial.person.tenant]
     answered = trial.rng.random() < 0.3
 
@@ -76,7 +80,10 @@ def repeated(trial: Trial) -> None:
                 trial.hear(trial.mill.ask(question, **asked), said=question, person=person)
 
     request()
-    trial.history.take_away(document, trial.person, trial.rng)
+    if trial.rng.random() < 0.5:
+        trial.history.take_away(document, trial.person, trial.rng)
+    else:
+        trial.history.give(document)
     request()
 
 
@@ -85,7 +92,7 @@ def evaluation(trial: Trial) -> None:
     from eval.datasets import Dataset, Sample
     from eval.run import evaluate_answers
 
-    _, question = _asked(trial)
+    _, question = question_about(trial)
     sample = Sample(id="1", user_input=question, principal=trial.person.name, reference="", answerable=False)
     with TemporaryDirectory() as out:
         report = evaluate_answers(
@@ -100,18 +107,18 @@ def evaluation(trial: Trial) -> None:
     trial.expect("failed questions", report.to_json()["failed"], [])
 
 
-def _asked(trial: Trial) -> tuple[Document, str]:
+def question_about(trial: Trial) -> tuple[Document, str]:
     """Return a document, readable or not, and a question that it answers."""
     document = trial.any_document()
     sentence = trial.rng.choice(document.paragraphs).split(". ")[0]
     return document, trial.history.material.question(trial.rng, sentence)
 
 
-ANSWER_DOORS: dict[str, tuple[Callable[[Trial], None], float]] = {
-    "ask": (ask, 1.5),
+ANSWER_DOORS: dict[str, tuple[Door, float]] = {
+    "ask": (ask, 1),
     "ask stream": (ask_stream, 1),
-    "ask in conversation": (ask_in_conversation, 1),
+    "ask in conversation": (ask_in_conversation, 0.7),
     "race": (race, 2),
     "repeated": (repeated, 1.5),
-    "evaluation": (evaluation, 0.5),
+    "evaluation": (evaluation, 0.4),
 }

@@ -1,23 +1,17 @@
-"""Random histories: each operation is done to the mill and to the world alike, so that they must agree afterwards."""
+"""Random histories: documents come, change, move and go, rights are given and taken, people join and leave."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from eval.audit.canaries import mint
-from eval.audit.material import Material, Names
-from eval.audit.shelf import FOLDERS, PATTERNS, RuleAbove, Shelf
-from eval.audit.world import Document, Person, World
+from eval.audit.material import Names
+from eval.audit.shelf import FOLDERS, PATTERNS, Shelf
+from eval.audit.stage import Stage
+from eval.audit.world import Document, Person
 from eval.oracle import Rights
-from indexes.vocabulary import Acl, Principal
-
-if TYPE_CHECKING:
-    from rag.loremill import Loremill
 
 TENANTS = ("halden", "rival", "third")
 TOPICS = ("red", "green", "blue")
@@ -26,21 +20,12 @@ _FEWEST, _MOST = 4, 12
 """Documents in a collection: few, so that thousands of trials are done in minutes."""
 
 
-class History:
-    """What happens to a mill and its world. Two tenants to begin with, each with two collections; later a third."""
-
-    def __init__(self, mill: Loremill, world: World, material: Material, folder: Path) -> None:
-        """Args: folder: an empty one, for the documents to be ingested."""
-        self.mill = mill
-        self.world = world
-        self.material = material
-        self._folder = folder
-        self.shelves: list[Shelf] = []
-        self.held: dict[str, Principal] = {}
+class History(Stage):
+    """What happens on a stage. Two tenants to begin with, each with two collections; later a third."""
 
     def begin(self, rng: Random) -> None:
         """Make the first two tenants."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for tenant in TENANTS[:2]:
             self._found(tenant, rng)
 
@@ -50,69 +35,56 @@ class History:
         OPERATIONS[name][0](self, rng)
         return name
 
-    def collections(self, tenant: str) -> list[str]:
-        return [shelf.collection for shelf in self.shelves if shelf.tenant == tenant]
-
-    def take_away(self, document: Document, person: Person, rng: Random, *, members: bool = True) -> None:
-        """Take rights to the document away or, with `members`, the person out of its groups: the very next look must heed it."""
-        kind = rng.choice(["from all", "from one", "memberships"][: 3 if members else 2])
-        if kind == "memberships":
-            for group in self.world.direct_groups(person):
-                self._change_member(person.tenant, person.subject, group)
-        elif document.key in self.world.documents:
-            allow, deny = ((), ()) if kind == "from all" else (None, (person.subject,))
-            self._set_above(self._shelf(document), document.document_id, allow, deny, is_pattern=False)
-
     # -- operations --------------------------------------------------------------------------------------------------
 
     def add(self, rng: Random) -> None:
         """A new file."""
         shelf = rng.choice(self.shelves)
-        if len(self.world.of(shelf.tenant, shelf.collection)) < _MOST:
-            self._file(shelf, self._written(shelf, rng))
-            self._ingest(shelf)
-        else:
-            self.delete(rng)
+        if self._has_room(shelf):
+            self.file(shelf, self._written(shelf, rng))
+            self.ingest(shelf)
 
     def edit(self, rng: Random) -> None:
         """Another text at the same place: what the old one said may come out no more."""
         for document in self._some(rng, pushed=False):
-            shelf = self._shelf(document)
+            shelf = self.shelf_of(document)
             self.world.remove(document)
-            self._file(shelf, self._text(document, rng))
-            self._ingest(shelf)
+            self.file(shelf, self._text(document, rng))
+            self.ingest(shelf)
 
     def rename(self, rng: Random) -> None:
         """The same text at another place, where other rules hold."""
         for document in self._some(rng, pushed=False):
-            shelf = self._shelf(document)
+            shelf = self.shelf_of(document)
             shelf.remove(document)
             self.world.remove(document)
-            self._file(shelf, replace(document, document_id=_path(rng)))
-            self._ingest(shelf)
+            self.file(shelf, replace(document, document_id=_path(rng)))
+            self.ingest(shelf)
 
     def copy(self, rng: Random) -> None:
         """The same text at two places: to read one of them is to know what both say."""
         for document in self._some(rng, pushed=False):
-            shelf = self._shelf(document)
-            self._file(shelf, replace(document, document_id=_path(rng)))
-            self._ingest(shelf)
+            shelf = self.shelf_of(document)
+            if self._has_room(shelf):
+                self.file(shelf, replace(document, document_id=_path(rng)))
+                self.ingest(shelf)
 
     def delete(self, rng: Random) -> None:
         """A file goes."""
         for document in self._some(rng, pushed=False):
             if len(self.world.of(document.tenant, document.collection)) > _FEWEST:
-                self._shelf(document).remove(document)
+                self.shelf_of(document).remove(document)
                 self.world.remove(document)
-                self._ingest(self._shelf(document))
+                self.ingest(self.shelf_of(document))
 
     def restore(self, rng: Random) -> None:
         """What was deleted or replaced comes back as it was."""
         gone = [one for one in self.world.gone if one.key not in self.world.documents and not one.pushed]
+        gone = [one for one in gone if self._has_room(self.shelf_of(one))]
         if gone:
             document = rng.choice(gone)
-            self._file(self._shelf(document), document)
-            self._ingest(self._shelf(document))
+            self.file(self.shelf_of(document), document)
+            self.ingest(self.shelf_of(document))
 
     def change_rules(self, rng: Random) -> None:
         """Another acl.yaml: a rule for a folder or a file comes, or goes."""
@@ -121,7 +93,7 @@ class History:
             del shelf.rules[rng.randrange(len(shelf.rules))]
         else:
             shelf.rules.append((self._about(shelf, rng), *self._allowed_or_denied(rng)))
-        self._ingest(shelf)
+        self.ingest(shelf)
 
     def set_above(self, rng: Random) -> None:
         """A rule above the sources', for a pattern or one document."""
@@ -129,7 +101,7 @@ class History:
         is_pattern = rng.random() < 0.5
         here = self.world.of(shelf.tenant, shelf.collection)
         about = rng.choice(PATTERNS) if is_pattern else rng.choice(here).document_id
-        self._set_above(shelf, about, *self._allowed_or_denied(rng), is_pattern=is_pattern)
+        self.set_rule(shelf, about, *self._allowed_or_denied(rng), is_pattern=is_pattern)
 
     def unset_above(self, rng: Random) -> None:
         """Such a rule goes: what the sources say holds again."""
@@ -137,20 +109,20 @@ class History:
         if shelf.above:
             rule = shelf.above.pop(rng.randrange(len(shelf.above)))
             self.mill.unset_acl(rule.rule_id, collection=shelf.collection, tenant=shelf.tenant)
-            self._settle(shelf)
+            self.settle(shelf)
 
     def push(self, rng: Random) -> None:
         """A document is put by a program, under rights of its own."""
         shelf = rng.choice(self.shelves)
-        if len(self.world.of(shelf.tenant, shelf.collection)) < _MOST:
-            self._push(self._owned(replace(self._written(shelf, rng), document_id=f"push-{mint(rng)}"), rng))
+        if self._has_room(shelf):
+            self.put(self._owned(replace(self._written(shelf, rng), document_id=f"push-{mint(rng)}"), rng))
 
     def push_again(self, rng: Random) -> None:
         """A pushed document gets another text, other rights, or both."""
         for document in self._some(rng, pushed=True):
             changed = self._text(document, rng) if rng.random() < 0.5 else document
             self.world.remove(document)
-            self._push(self._owned(changed, rng))
+            self.put(self._owned(changed, rng))
 
     def delete_pushed(self, rng: Random) -> None:
         """A pushed document is deleted by somebody who may read it."""
@@ -168,16 +140,16 @@ class History:
         tenant = rng.choice(self.world.tenants)
         group = rng.choice(self.material.groups)
         member = rng.choice([name for name in (*self.material.subjects, *self.material.groups) if name != group])
-        self._change_member(tenant, member, group)
+        self.change_member(tenant, member, group)
         if rng.random() < 0.2:
-            self._import_people()
+            self.import_people()
 
     def found(self, rng: Random) -> None:
         """A new tenant, with people of the same names and collections of the same name."""
         for tenant in sorted(set(TENANTS) - set(self.world.tenants))[:1]:
             self._found(tenant, rng)
 
-    # -- how they are done -------------------------------------------------------------------------------------------
+    # -- what they choose from -------------------------------------------------------------------------------------------
 
     def _found(self, tenant: str, rng: Random) -> None:
         for subject in self.material.subjects:
@@ -186,18 +158,18 @@ class History:
             for group in self.material.groups:
                 if rng.random() < 0.3:
                     self.world.members.add((tenant, subject, group))
-        self._import_people()
+        self.import_people()
         for person in self.world.people:
             self.held.setdefault(person.name, self.mill.directory.resolve(person.name))
         for collection, default in ((COMPANY, (("everyone",), ())), (f"board-{mint(rng)}", (("user:ann",), ()))):
-            root = self._folder / tenant / collection
+            root = self.folder / tenant / collection
             shelf = Shelf(tenant, collection, root, default, [
                 (f"{name}/**", *rng.choice(self.material.rights)) for name in FOLDERS[1:] if collection == COMPANY
             ])  # fmt: skip
             self.shelves.append(shelf)
             for _ in range(2 * _FEWEST if collection == COMPANY else _FEWEST // 2):
-                self._file(shelf, self._written(shelf, rng))
-            self._ingest(shelf)
+                self.file(shelf, self._written(shelf, rng))
+            self.ingest(shelf)
 
     def _written(self, shelf: Shelf, rng: Random) -> Document:
         """Return a new document of the shelf, not yet in the world."""
@@ -213,9 +185,13 @@ class History:
         metadata = {"topic": rng.choice(TOPICS), "mark": mint(rng)}
         return replace(document, title=f"Memo {mint(rng)}", paragraphs=paragraphs, metadata=metadata)
 
-    def _owned(self, document: Document, rng: Random) -> Document:
-        allow, deny = rng.choice(self.material.rights)
-        return replace(document, own=Rights(document.tenant, frozenset(allow), frozenset(deny)))
+    def _has_room(self, shelf: Shelf) -> bool:
+        return len(self.world.of(shelf.tenant, shelf.collection)) < _MOST
+
+    def _some(self, rng: Random, *, pushed: bool) -> Iterable[Document]:
+        """Return one document of the kind, or none where there are none."""
+        found = [one for one in self.world.documents.values() if one.pushed is pushed]
+        return [rng.choice(found)] if found else []
 
     def _about(self, shelf: Shelf, rng: Random) -> str:
         """Return a pattern for a rule of acl.yaml: of a folder, of a kind of file, or of one file."""
@@ -227,80 +203,9 @@ class History:
         allow, deny = rng.choice(self.material.rights)
         return (None, deny) if deny and rng.random() < 0.5 else (allow, deny)
 
-    def _some(self, rng: Random, *, pushed: bool) -> Iterable[Document]:
-        """Return one document of the kind, or none where there are none."""
-        found = [one for one in self.world.documents.values() if one.pushed is pushed]
-        return [rng.choice(found)] if found else []
-
-    def _shelf(self, document: Document) -> Shelf:
-        return next(
-            one for one in self.shelves if (one.tenant, one.collection) == (document.tenant, document.collection)
-        )
-
-    def _file(self, shelf: Shelf, document: Document) -> None:
-        self.world.put(document)
-        shelf.write(document)
-
-    def _ingest(self, shelf: Shelf) -> None:
-        """Bring the collection in line with its folder, and the world's rights with its rules."""
-        shelf.write_rules()
-        self.mill.ingest(shelf.root, collection=shelf.collection, tenant=shelf.tenant)
-        self._settle(shelf)
-
-    def _set_above(self, shelf: Shelf, about: str, allow: Names | None, deny: Names, *, is_pattern: bool) -> None:
-        change = self.mill.set_acl(
-            collection=shelf.collection,
-            tenant=shelf.tenant,
-            allow=allow,
-            deny=deny,
-            **{"path" if is_pattern else "document_id": about},
-        )
-        shelf.set_above(RuleAbove(change.rule.rule_id, about, is_pattern, allow, deny))
-        self._settle(shelf)
-
-    def _settle(self, shelf: Shelf) -> None:
-        """Work out anew who may read what stands on the shelf."""
-        for document in self.world.of(shelf.tenant, shelf.collection):
-            self.world.put(replace(document, rights=shelf.rights(document)))
-
-    def _push(self, document: Document) -> None:
-        writer = next(one for one in self.world.people if one.tenant == document.tenant)
-        assert document.own is not None
-        self.mill.put_document(
-            collection=document.collection,
-            principal=self.mill.directory.resolve(writer.name),
-            document_id=document.document_id,
-            text="\n\n".join(document.paragraphs),
-            title=document.title,
-            metadata=document.metadata,
-            acl=Acl(tuple(document.own.allow), tuple(document.own.deny)),
-        )
-        self.world.put(document)
-        self._settle(self._shelf(document))
-
-    def _change_member(self, tenant: str, member: str, group: str) -> None:
-        """Put the member into the group or, where it is in it, take it out."""
-        edge = (tenant, member, group)
-        change = self.mill.directory.remove_member if edge in self.world.members else self.mill.directory.add_member
-        assert change(group, member, tenant)
-        self.world.members ^= {edge}
-
-    def _import_people(self) -> None:
-        """Import everyone and every group anew, a file for each tenant, which changes nothing but is another way there."""
-        for tenant in self.world.tenants:
-            people = {
-                one.name: {"tenant": tenant, "subject": one.subject}
-                for one in self.world.people
-                if one.tenant == tenant
-            }
-            groups: dict[str, list[str]] = {group: [] for group in self.material.groups}
-            for of, member, group in sorted(self.world.members):
-                if of == tenant:
-                    groups[group].append(member)
-            sections = {name: {"tenant": tenant, "members": members} for name, members in groups.items()}
-            path = self._folder / f"{tenant}.yaml"
-            path.write_text(json.dumps({"principals": people, "groups": sections}), encoding="utf-8")
-            self.mill.directory.import_principals(path)
+    def _owned(self, document: Document, rng: Random) -> Document:
+        allow, deny = rng.choice(self.material.rights)
+        return replace(document, own=Rights(document.tenant, frozenset(allow), frozenset(deny)))
 
 
 def _path(rng: Random) -> str:

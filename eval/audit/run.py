@@ -8,11 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from eval.audit.doors import DOORS, Door
+from eval.audit.doors import DOORS
 from eval.audit.history import History
 from eval.audit.material import Material
 from eval.audit.report import DoorCount, LeakAudit
-from eval.audit.trial import Trial
+from eval.audit.trial import Door, Trial
 from eval.audit.world import World
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -78,3 +79,7 @@ class Trial:
     def never(self) -> str:
         """Return a name that nothing ever had."""
         return mint(self.rng)
+
+
+Door = Callable[[Trial], None]
+"""Asks something as the trial's person and lets the trial hear all that comes out."""

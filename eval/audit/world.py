@@ -71,13 +71,17 @@ class Person:
 
 @dataclass
 class World:
-    """What there is. `members` holds (tenant, member, group), where a member is a subject or another group."""
+    """What there is. `members` holds (tenant, member, group), where a member is a subject or another group.
+
+    `origin` is the document of each canary, `texts` are the canaries that ever stood in a text, title or metadata.
+    """
 
     people: list[Person] = field(default_factory=list)
     members: set[tuple[str, str, str]] = field(default_factory=set)
     documents: dict[Key, Document] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     gone: list[Document] = field(default_factory=list)
+    texts: set[str] = field(default_factory=set)
 
     @property
     def tenants(self) -> list[str]:
@@ -115,6 +119,7 @@ class World:
     def put(self, document: Document) -> None:
         """The document is there from now on, in the place of any other of its id."""
         self.documents[document.key] = document
+        self.texts |= document.text_canaries
         self.origin |= dict.fromkeys(document.canaries, document.document_id)
 
     def remove(self, document: Document) -> None:

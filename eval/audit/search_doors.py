@@ -1,0 +1,114 @@
+"""The doors of search: what is found must equal what may be read and matches.
+
+That finds a filter missing inside a backend even though the last look at the catalog hides what it let through, for then fewer
+results are left; and it finds wrongful refusals.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from eval.audit.canaries import sung
+from eval.audit.trial import Door, Trial
+from eval.audit.world import Document
+from indexes.vocabulary import Hit
+
+ALL = 1000
+
+
+def search_lexical(trial: Trial) -> None:
+    """A word finds the readable documents that hold it."""
+    word = _word(trial)
+    _search(trial, word, "lexical", [one for one in trial.readable if word in one.words])
+
+
+def search_dense(trial: Trial) -> None:
+    """Any sentence finds every readable document, some nearer, some farther."""
+    _search(trial, any_sentence(trial), "dense", trial.readable)
+
+
+def search_hybrid(trial: Trial) -> None:
+    """As dense, for every chunk has a vector."""
+    _search(trial, any_sentence(trial), "hybrid", trial.readable)
+
+
+def search_where(trial: Trial) -> None:
+    """A filter on metadata narrows what may be read and never replaces it."""
+    document = trial.any_document()
+    key, value = trial.rng.choice(
+        [
+            ("topic", document.metadata["topic"]),
+            ("mark", document.metadata["mark"]),
+            ("document_id", document.document_id),
+        ]
+    )
+    found = [one for one in trial.readable if {**one.metadata, "document_id": one.document_id}[key] == value]
+    mode = trial.rng.choice(["dense", "hybrid"])
+    _search(trial, any_sentence(trial), mode, found, where={key: value})
+
+
+def scores(trial: Trial) -> None:
+    """A score tells nothing of what is forbidden: how rare a term is, is counted among the readable chunks alone.
+
+    Two people's scores of the same chunk must stand to each other as their idf do.
+    """
+    word = trial.rng.choice(trial.history.material.words or (_word(trial),))
+    other = trial.rng.choice([one for one in trial.world.people if one.tenant == trial.person.tenant])
+    found = {}
+    for person in (trial.person, other):
+        principal = trial.mill.directory.resolve(person.name)
+        hits = trial.mill.search(word, collection=trial.collection, principal=principal, top_k=ALL, mode="lexical")
+        every = trial.mill.search(word, collection=trial.collection, principal=principal, top_k=ALL, mode="dense")
+        trial.hear((hits, every), said=word, person=person)
+        found[person] = {hit.chunk_id: hit.score / idf(len(every), len(hits)) for hit in hits}
+    ours, theirs = found[trial.person], found[other]
+    for chunk in ours.keys() & theirs.keys():
+        same = math.isclose(ours[chunk], theirs[chunk], rel_tol=1e-3)
+        trial.expect(f"scores of {word!r} over idf for {other.name}", same, True)
+
+
+def idf(chunks: int, holding: int) -> float:
+    """BM25's, of a term that `holding` of `chunks` hold. Source: Robertson and Zaragoza 2009."""
+    return math.log(1 + (chunks - holding + 0.5) / (holding + 0.5))
+
+
+def _search(trial: Trial, query: str, mode: str, wanted: list[Document], **more: Any) -> None:
+    """Search with room for everything and with little room: the first must find all that is wanted, the second its head."""
+    asked = {"collection": trial.collection, "principal": trial.principal, "mode": mode, **more}
+    found = trial.mill.search(query, top_k=ALL, **asked)
+    trial.hear(found, said=(query, more))
+    trial.expect(f"{mode} search for {query!r} {more}", _found(found), {one.document_id for one in wanted})
+    few = trial.rng.randint(1, 5)
+    head = trial.mill.search(query, top_k=few, **asked)
+    trial.hear(head, said=(query, more))
+    trial.expect(f"head of {few} for {query!r} {more}", chunk_ids(head), chunk_ids(found)[:few])
+
+
+def _found(hits: list[Hit]) -> set[str]:
+    return {hit.document_id for hit in hits}
+
+
+def chunk_ids(hits: list[Hit]) -> list[str]:
+    return [hit.chunk_id for hit in hits]
+
+
+def _word(trial: Trial) -> str:
+    """Return a word to look for: one of a document's canaries, also of one that is forbidden or gone, or an ordinary one."""
+    if trial.history.material.words and trial.rng.random() < 0.5:
+        return trial.rng.choice(trial.history.material.words)
+    document = trial.any_document()
+    return trial.rng.choice(sorted(sung((document.title, document.paragraphs))))
+
+
+def any_sentence(trial: Trial) -> str:
+    return trial.rng.choice(trial.any_document().paragraphs)
+
+
+SEARCH_DOORS: dict[str, tuple[Door, float]] = {
+    "search lexical": (search_lexical, 24),
+    "search dense": (search_dense, 14),
+    "search hybrid": (search_hybrid, 14),
+    "search where": (search_where, 10),
+    "scores": (scores, 6),
+}

@@ -1,0 +1,74 @@
+"""HTTP as `loremill audit leaks` sees it: the application in this process, each person with keys of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from eval.audit import Trial
+from eval.audit.world import Person
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Http:
+    """The application over a mill. Its worker is not started: what is handed over for later stays queued."""
+
+    def __init__(self, mill: Loremill) -> None:
+        from starlette.testclient import TestClient
+
+        from service.http import create_app
+
+        self._mill = mill
+        self._client = TestClient(create_app(mill), raise_server_exceptions=False)
+        self._keys: dict[tuple[Person, str], str] = {}
+
+    def ask(
+        self, trial: Trial, method: str, path: str, *, role: str = "reader", act_as: str | None = None, **more: Any
+    ) -> Reply:
+        """Send a request as the trial's person; body and headers of the reply are heard, and a 5xx is wrong.
+
+        Args:
+            act_as: whom somebody else of the tenant, with a key of the role, asks as; the person still is who listens.
+        """
+        person = trial.person if act_as is None else self._somebody_else(trial)
+        headers = self.headers(person, role)
+        if act_as is not None:
+            headers["X-Loremill-Act-As"] = act_as
+        reply = self.anonymous(method, path, headers=headers, **more)
+        trial.hear((reply.text, reply.headers), said=(path, more))
+        trial.expect(f"server errors of {method} {path}", reply.status // 100 == 5, False)
+        return reply
+
+    def _somebody_else(self, trial: Trial) -> Person:
+        return next(one for one in trial.world.people if one.tenant == trial.person.tenant and one != trial.person)
+
+    def anonymous(self, method: str, path: str, **more: Any) -> Reply:
+        """Send a request without a key."""
+        response = self._client.request(method, path, **more)
+        return Reply(response.status_code, response.text, dict(response.headers))
+
+    def headers(self, person: Person, role: str) -> dict[str, str]:
+        """Return what says who asks: a key of the person with that role, made at first use."""
+        return {"Authorization": f"Bearer {self._key(person, role)}"}
+
+    def _key(self, person: Person, role: str) -> str:
+        if (person, role) not in self._keys:
+            self._keys[person, role] = self._mill.directory.create_key(person.name, role=role)[1]
+        return self._keys[person, role]
