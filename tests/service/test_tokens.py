@@ -17,17 +17,8 @@ from indexes.settings import Settings, load_settings
 from indexes.vocabulary import Principal
 from service.jwks import IssuerKeys
 from service.tokens import MOST_CHARS, TokenVerifier, token_verifier
-from tests.service.issuer import (
-    AUDIENCE,
-    FORGERIES,
-    SETTINGS,
-    Clock,
-    Issuer,
-    b64,
-    make_key,
-    running_issuer,
-    with_member,
-)
+from tests.service.forgeries import FORGERIES, with_member
+from tests.service.issuer import AUDIENCE, SETTINGS, Clock, Issuer, b64, make_key, running_issuer
 
 Identify = Callable[..., Identity | None]
 
