@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from indexes.packaged_model import PackagedModel
 from indexes.recent import Recent
+from indexes.vocabulary import digest
 
 _SHA256 = {
     "model.onnx": "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
@@ -29,10 +30,14 @@ class CrossEncoder:
         self.load_ahead = self._model.load_ahead
         self._recent: Recent[float] = Recent(_KEPT)
 
-    def scores(self, question: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return one logit a text, about -11 (off topic) to 9 (answers it), in the order given. Texts over 192 tokens are cut."""
+    def scores(self, question: str, texts: Sequence[str], *, readers: str = "") -> npt.NDArray[np.float32]:
+        """Return one logit a text, about -11 (off topic) to 9 (answers it), in the order given. Texts over 192 tokens are cut.
+
+        Args:
+            readers: who asks; what was read for others is not used, or time would tell that they asked.
+        """
 
         def read(unread: list[str]) -> list[float]:
             return [float(output.ravel()[-1]) for _, output in self._model.run([(question, text) for text in unread])]
 
-        return np.array(self._recent.of(texts, read, about=question), dtype=np.float32)
+        return np.array(self._recent.of(texts, read, about=digest(readers, question)), dtype=np.float32)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from indexes.arrays import Float32Matrix
 from indexes.packaged_model import PackagedModel
 from indexes.recent import Recent
+from indexes.vocabulary import digest
 
 _SHA256 = {
     "model.onnx": "4980983628c18e4f0a4c756114abd2d7c097c6ccad9cffc70e77302d21e05df0",
@@ -30,7 +31,7 @@ class LateInteraction:
         self.load_ahead = self._model.load_ahead
         self._recent: Recent[npt.NDArray[np.float32]] = Recent(_KEPT)
 
-    def coverage(self, question: str, texts: Sequence[str]) -> tuple[list[str], Float32Matrix]:
+    def coverage(self, question: str, texts: Sequence[str], *, readers: str = "") -> tuple[list[str], Float32Matrix]:
         """Return the question's words, as written, and how well each text covers each word.
 
         Returns:
@@ -53,7 +54,7 @@ class LateInteraction:
             return rows
 
         words = [question[asked.offsets[tokens[0]][0] : asked.offsets[tokens[-1]][1]] for tokens in groups.values()]
-        covered = self._recent.of(texts, compare, about=question)
+        covered = self._recent.of(texts, compare, about=digest(readers, question))
         return words, np.array(covered, dtype=np.float32).reshape(len(texts), len(words))
 
 

@@ -26,6 +26,7 @@ TITLE_WEIGHT = 0.5
 _WRITER_BYTES = 256_000_000
 _MAX_QUERY_TERMS = 256
 _RARITIES_KEPT = 100_000
+_READERS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class _Policy:
     others_were: Int32Vector
     others_are: Int32Vector
     rarity: dict[tuple[frozenset[int], str, str], float] = field(default_factory=dict)
+    readable: dict[frozenset[int], tuple[int, Any]] = field(default_factory=dict)
+    """By readable classes: how many rows that are, and the clause that admits them."""
 
     @classmethod
     def compare(cls, row_classes: Int32Vector, built_classes: Int32Vector, row_documents: Int32Vector) -> _Policy:
@@ -229,27 +232,36 @@ class LexicalIndex:
     def _rarity_factor(self, name: str, term: str, access: AccessFilter) -> float:
         from tantivy import Occur, Query
 
-        n_readable = int(np.count_nonzero(access.mask(self._assigned().row_classes)))
-        holding = self._searcher.doc_freq(name, term)
-        if n_readable == len(self) or not holding:
-            return 1.0
-        readable = self._access_query(access, None)
-        if readable is None:
+        n_readable, readable = self._readable(access)
+        if n_readable == len(self) or readable is None:
             return 1.0
         both = Query.boolean_query(
             [(Occur.Must, Query.term_query(self._schema, name, term, "basic")), (Occur.Must, readable)]
         )
         holding_readable = self._searcher.search(both, 1, count=True).count
-        return _idf(n_readable, holding_readable) / _idf(len(self), holding)
+        # Also for a term that no row holds: to skip it would show in the time which terms others' documents hold.
+        return _idf(n_readable, holding_readable) / _idf(len(self), self._searcher.doc_freq(name, term))
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
+        if where is None:
+            return self._readable(access)[1]
+        mask = access.mask(self._assigned().row_classes) & where
+        return self._set_query("document", np.unique(self._row_documents[mask]).tolist())
+
+    def _readable(self, access: AccessFilter) -> tuple[int, Any | None]:
+        """Return how many rows may be read and the clause that admits them, kept until rights change."""
+        policy = self._assigned()
+        if (known := policy.readable.get(access.classes)) is None:
+            if len(policy.readable) >= _READERS_KEPT:
+                policy.readable.clear()
+            count = int(np.count_nonzero(access.mask(policy.row_classes)))
+            known = policy.readable[access.classes] = count, self._class_query(policy, access)
+        return known
+
+    def _class_query(self, policy: _Policy, access: AccessFilter) -> Any | None:
         from tantivy import Occur, Query
 
-        policy = self._assigned()
-        if where is not None:
-            mask = access.mask(policy.row_classes) & where
-            return self._set_query("document", np.unique(self._row_documents[mask]).tolist())
         admitted = access.classes - {UNREADABLE}
         built = [class_id for class_id, now in policy.became.items() if now in admitted]
         may = np.isin(policy.others_are, list(admitted))

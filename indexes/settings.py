@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     generator_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first and for each next token")
     generator_retries: int = Field(2, ge=0)
     max_answer_tokens: int = Field(400, ge=1)
+    cache_entries: int = Field(
+        4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
+    )
+    cache_chars: int = Field(32_000_000, ge=0, description="most characters of them")
     audit: bool = Field(True, description="write down who saw what, a log for each tenant")
     audit_key: str = Field("", repr=False, description="seals the audit log; keep it where the log's files are not")
     audit_queries: bool = Field(False, description="also write down what was asked")

@@ -84,11 +84,11 @@ def attempt(asked: Asked, model: Any, guard: Guard, reply: Reply) -> Iterator[An
     hits = _merged(found)
     budget = PROMPT_TOKENS if model is not None else 10**9
     passages = pack(hits, max_tokens=budget, count_tokens=asked.embedder.count_tokens)
-    to_model = () if model is None else tuple(hit.chunk_id for hit in hits)
-    yield AnswerEvent("passages", {"count": len(passages)}, to_model)
     history = _history(asked) if model is not None and passages else History()
+    shown = {hit.chunk_id for hit in hits} | history.chunk_ids
+    yield AnswerEvent("passages", {"count": len(passages)}, () if model is None else tuple(sorted(shown)))
     events = _written(asked, model, found, passages, history, guard.scope, reply)
-    yield from _watched(events, guard, {hit.chunk_id for hit in hits} | history.chunk_ids)
+    yield from _watched(events, guard, shown)
     if model is None and asked.key(guard.scope) == key:  # else it was made from more than one state
         entry = _Kept(reply.answer(asked.question, total_s=0.0), len(passages))
         asked.retriever.cache.put(key, entry, chars=len(repr(entry)))

@@ -15,6 +15,7 @@ from indexes.builds import Build
 from indexes.catalog import Catalog, CollectionState, ConfirmedChunk
 from indexes.embedder import Embedder
 from indexes.errors import AccessDenied, ConfigError, TooLarge
+from indexes.recent import Recent
 from indexes.search import FusionSettings, SearchMode, search_rows
 from indexes.vocabulary import Hit, Principal
 from rag.cache import Cache, Key, Scope
@@ -22,6 +23,7 @@ from rag.releases import Release
 from rag.serving import Serving
 
 MAX_TOP_K = 1000
+_VECTORS_KEPT = 1024
 _CONFIRM_TRIES = 4
 _CHARS_PER_ROW = 40  # a chunk id and a score
 
@@ -87,6 +89,7 @@ class Retriever:
         self._embedder = embedder
         self._max_query_chars = max_query_chars
         self._serving = Serving(catalog, folder, embedder)
+        self._vectors: Recent[Float32Matrix] = Recent(_VECTORS_KEPT)
 
     def search(
         self,
@@ -225,12 +228,7 @@ class Retriever:
 
     def _embed(self, query: str, scope: Scope) -> Float32Matrix:
         """Return the query's vector, shape (1, dim). It depends on no right, but how fast it comes tells that somebody had it made."""
-        key: Key[Float32Matrix] = Key.of(scope, "embedding", query)
-        vector = self.cache.get(key)
-        if vector is None:
-            vector = self._embedder.embed_queries([query])
-            self.cache.put(key, vector, chars=vector.nbytes)
-        return vector
+        return self._vectors.of([query], lambda _: [self._embedder.embed_queries([query])], about=scope.readers)[0]
 
 
 def _checked_top_k(top_k: int) -> int:

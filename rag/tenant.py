@@ -11,6 +11,7 @@ from indexes.embedder import Embedder
 from indexes.settings import Settings
 from indexes.vocabulary import check_name
 from rag.auditing import Auditor
+from rag.cache import Cache
 from rag.retrieve import Retriever
 
 
@@ -35,7 +36,10 @@ class Tenant:
 
     @cached_property
     def retriever(self) -> Retriever:
-        return Retriever(self.catalog, self.collections, self._embedder, max_query_chars=self._settings.max_query_chars)
+        settings = self._settings
+        cache = Cache(entries=settings.cache_entries, chars=settings.cache_chars)
+        limit = settings.max_query_chars
+        return Retriever(self.catalog, self.collections, self._embedder, max_query_chars=limit, cache=cache)
 
     @cached_property
     def auditor(self) -> Auditor:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def extracted(
 
     Args:
         found: the parts, in order, each with its hits, best first.
-        readers: names those who may read them: only they share the vectors of question and sentences.
+        readers: names those who may read them: only they share what models said of question and sentences.
         today: the day whose rules are in force.
     """
     started = time.perf_counter()
@@ -73,8 +73,8 @@ def extracted(
         embed=lambda texts: np.stack(
             _recent_vectors(embedder.model_id).of(texts, lambda new: list(embedder.embed_passages(new)), about=readers)
         ),
-        read=cross_encoder.scores,
-        cover=late_interaction.coverage,
+        read=partial(cross_encoder.scores, readers=readers),
+        cover=partial(late_interaction.coverage, readers=readers),
     )
     silent = []
     for part, hits in found.items():

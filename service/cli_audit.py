@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexes.errors import ConfigError
-from service import render
+from service import cli_leaks, render
 from service.console import Home, Json, Tenant, emit, opened
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rag.loremill import Loremill
 
 audit = typer.Typer(help="Who saw what, and whether the log of it is whole.", no_args_is_help=True)
+
+
+audit.command("leaks")(cli_leaks.leaks)
 
 
 @audit.command("verify")

@@ -48,11 +48,14 @@ def word(number: int) -> str:
     return f"zq{number:05d}x"
 
 
+def secret(number: int) -> str:
+    """What it tells of."""
+    return f"qx{number * 7919 % 10007:05d}"
+
+
 def text(number: int) -> str:
     words = " ".join(random.Random(number).choices(WORDS, k=14))
-    return (
-        f"# Note {word(number)}\n\nThe code of note {word(number)} is {number * 7919 % 10007}. It speaks of {words}.\n"
-    )
+    return f"# Note {word(number)}\n\nThe code of note {word(number)} is {secret(number)}. It speaks of {words}.\n"
 
 
 @dataclass
@@ -218,7 +221,7 @@ def once(mill: Loremill, asker: Asker, kind: str, number: int, tally: Tally, *, 
     later = asker.search(number)
     if deep:
         later += "".join(opened) + asker.ask(number, history)
-    if f"'{mine}'" in later or f'"{mine}"' in later or str(number * 7919 % 10007) in later:
+    if f"'{mine}'" in later or f'"{mine}"' in later or secret(number) in later:
         tally.faults.append(f"{mine} came out after its {kind} revocation")
     if kind == "group":
         mill.directory.add_member(GROUP, "user:reader", TENANT)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from rag.loremill import Loremill
+
 Headers = Callable[[str], dict[str, str]]
 
 
@@ -136,3 +138,76 @@ def test_an_acl_name_of_no_kind_is_refused(client: TestClient, as_: Headers) -> 
     response = put(client, as_("editor"), acl={"allow": ["finance"]})
     assert response.status_code == 400
     assert "group:NAME" in response.json()["detail"]
+
+
+# -- rights ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def curator(mill: Loremill) -> dict[str, str]:
+    return {"Authorization": f"Bearer {mill.directory.create_key('alice', role='curator')[1]}"}
+
+
+def change(client: TestClient, headers: dict[str, str], document: str, acl: Any) -> Any:
+    return client.patch(
+        f"/v1/documents/{document}", params={"collection": "rights"}, json={"acl": acl}, headers=headers
+    )
+
+
+def readers(client: TestClient, as_: Headers, document: str) -> set[str]:
+    def status(who: str) -> int:
+        place = {"collection": "rights"}
+        return client.get(f"/v1/documents/{document}", params=place, headers=as_(who)).status_code
+
+    return {who for who in ("alice", "bob", "mia") if status(who) == 200}
+
+
+def test_a_curator_changes_rights_for_the_next_request_and_takes_it_back(
+    client: TestClient, as_: Headers, curator: dict[str, str]
+) -> None:
+    put(client, as_("editor"), collection="rights", acl={"allow": ["everyone"]})
+    assert readers(client, as_, "note-1") == {"alice", "bob"}
+    assert change(client, curator, "note-1", {"allow": ["everyone"], "deny": ["user:bob"]}).status_code == 204
+    assert readers(client, as_, "note-1") == {"alice"}
+    put(client, as_("editor"), collection="rights", acl={"allow": ["everyone"]})
+    assert readers(client, as_, "note-1") == {"alice"}, "an ingestion must not undo it"
+    assert change(client, curator, "note-1", None).status_code == 204
+    assert readers(client, as_, "note-1") == {"alice", "bob"}
+
+
+def test_rights_take_a_curator(client: TestClient, as_: Headers) -> None:
+    put(client, as_("editor"), collection="rights", acl={"allow": ["everyone"]})
+    refusals = [
+        change(client, as_(who), name, {"allow": []}) for who in ("alice", "editor") for name in ("note-1", "no")
+    ]
+    assert {refusal.status_code for refusal in refusals} == {403}
+    assert len({refusal.text for refusal in refusals}) == 1
+    assert readers(client, as_, "note-1") == {"alice", "bob"}
+
+
+def test_a_curator_cannot_tell_what_it_may_not_read_from_what_is_not_there(
+    client: TestClient, as_: Headers, curator: dict[str, str]
+) -> None:
+    put(client, as_("editor"), collection="rights", document_id="bobs", acl={"allow": ["user:bob"]})
+    answers = [change(client, curator, name, {"allow": ["user:alice"]}) for name in ("bobs", "never")]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    assert readers(client, as_, "bobs") == {"bob"}
+
+
+def test_a_malformed_acl_changes_nothing(client: TestClient, as_: Headers, curator: dict[str, str]) -> None:
+    put(client, as_("editor"), collection="rights", acl={"allow": ["everyone"]})
+    assert change(client, curator, "note-1", {"allow": ["finance"]}).status_code == 400
+    assert change(client, curator, "note-1", {"deny": []}).status_code == 422
+    assert readers(client, as_, "note-1") == {"alice", "bob"}
+
+
+def test_an_editors_report_does_not_tell_that_a_document_was_there(client: TestClient, as_: Headers) -> None:
+    secret = {"collection": "rights", "acl": {"allow": ["user:bob"]}}
+    first = put(client, as_("editor"), document_id="hidden", **secret).json()["ingest"]
+    again = put(client, as_("editor"), document_id="hidden", **secret).json()["ingest"]
+    other = put(client, as_("editor"), document_id="hidden", text="Another text.", **secret).json()["ingest"]
+    assert first["documents"] == again["documents"] == other["documents"]
+    assert first.keys() == again.keys() == other.keys()
+    known = {"collection": "rights", "acl": {"allow": ["user:alice"]}}
+    put(client, as_("editor"), document_id="open", **known)
+    assert put(client, as_("editor"), document_id="open", **known).json()["ingest"]["documents"]["unchanged"] == 1
