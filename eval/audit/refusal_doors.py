@@ -8,7 +8,7 @@ from os import SEEK_END
 from typing import Any
 
 from eval.audit.canaries import sung
-from eval.audit.search_doors import any_sentence, chunk_ids
+from eval.audit.search_doors import any_words, chunk_ids
 from eval.audit.trial import Door, Trial
 from indexes.errors import LoremillError
 
@@ -47,7 +47,7 @@ def other_tenant(trial: Trial) -> None:
 
 def audit_log(trial: Trial) -> None:
     """The audit log says which chunks were seen, and repeats no text and no question."""
-    query = any_sentence(trial)
+    query = any_words(trial)
     hits = trial.mill.search(query, collection=trial.collection, principal=trial.principal, top_k=5)
     trial.hear(hits, said=query)
     folder = trial.mill.home / "tenants" / trial.person.tenant / "audit"

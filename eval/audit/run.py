@@ -18,7 +18,7 @@ from eval.audit.world import World
 if TYPE_CHECKING:
     from rag.loremill import Loremill
 
-TRIALS_AN_OPERATION = 15
+TRIALS_AN_OPERATION = 18
 HISTORY = "history"
 """Stands as a door in the report where an operation itself failed."""
 
