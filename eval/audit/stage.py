@@ -45,9 +45,9 @@ class Stage:
         """Return the names of a tenant's collections."""
         return [shelf.collection for shelf in self.shelves if shelf.tenant == tenant]
 
-    def take_away(self, document: Document, person: Person, rng: Random, *, members: bool = True) -> None:
-        """Take rights to the document away or, with `members`, the person out of its groups: the very next look must heed it."""
-        kind = rng.choice(["from all", "from one", "memberships"][: 3 if members else 2])
+    def take_away(self, document: Document, person: Person, rng: Random) -> None:
+        """Take rights to the document away, from all or one, or the person out of its groups: the very next look must heed it."""
+        kind = rng.choice(["from all", "from one", "memberships"])
         if kind == "memberships":
             for group in self.world.direct_groups(person):
                 self.change_member(person.tenant, person.subject, group)

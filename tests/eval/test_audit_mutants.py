@@ -33,8 +33,9 @@ from service.identify import Identifier
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 500
-SEED = 11
+TRIALS = 400
+SEED = 149
+"""Under it every door has its turn."""
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
 MUTANTS: dict[Mutant, tuple[str, ...]] = {}
