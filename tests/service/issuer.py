@@ -90,11 +90,12 @@ class _Jwks(BaseHTTPRequestHandler):
         time.sleep(issuer.delay_s)
         with issuer.hold:
             pass
-        status, body = issuer.answer or (200, issuer.document())
+        good = (200, issuer.document())
+        status, body = good if self.path.endswith("/elsewhere") else issuer.answer or good
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if status in {301, 302}:
-            self.send_header("Location", issuer.url)
+            self.send_header("Location", f"{issuer.url}/elsewhere")
         self.end_headers()
         with suppress(OSError):  # who asked may have gone
             for start in range(0, len(body), 500):
