@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eval.audit import Door, Trial
 from eval.audit.answer_doors import question_about
 from eval.audit.canaries import sung
-from eval.audit.search_doors import ALL
+from eval.audit.search_doors import ALL, any_words
 from eval.audit.world import Document
 from service.audit_http import Http
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def search(http: Http, trial: Trial) -> None:
     """What is found is what may be read."""
-    query, mode = trial.rng.choice(trial.any_document().paragraphs), trial.rng.choice(["dense", "hybrid"])
+    query, mode = any_words(trial), trial.rng.choice(["dense", "hybrid"])
     body = {"query": query, "collection": trial.collection, "mode": mode, "top_k": ALL}
     found = http.ask(trial, "POST", "/v1/search", json=body).json
     trial.expect("documents found", {hit["document_id"] for hit in found["hits"]}, _ids(trial.readable))
@@ -189,8 +189,8 @@ def _stands(trial: Trial, asked: Document) -> bool:
 
 _DOORS: dict[str, tuple[Callable[[Http, Trial], None], float]] = {
     "http search": (search, 6),
-    "http ask": (ask, 0.7),
-    "http chat": (chat, 0.7),
+    "http ask": (ask, 0.5),
+    "http chat": (chat, 0.5),
     "http models": (models, 4),
     "http documents": (documents, 4),
     "http document": (document, 4),

@@ -115,10 +115,10 @@ def question_about(trial: Trial) -> tuple[Document, str]:
 
 
 ANSWER_DOORS: dict[str, tuple[Door, float]] = {
-    "ask": (ask, 1),
-    "ask stream": (ask_stream, 1),
-    "ask in conversation": (ask_in_conversation, 0.7),
+    "ask": (ask, 0.6),
+    "ask stream": (ask_stream, 0.8),
+    "ask in conversation": (ask_in_conversation, 0.4),
     "race": (race, 2),
-    "repeated": (repeated, 1.5),
-    "evaluation": (evaluation, 0.4),
+    "repeated": (repeated, 1.2),
+    "evaluation": (evaluation, 0.3),
 }

@@ -108,7 +108,7 @@ class History(Stage):
         shelf = rng.choice(self.shelves)
         if shelf.above:
             rule = shelf.above.pop(rng.randrange(len(shelf.above)))
-            self.mill.unset_acl(rule.rule_id, collection=shelf.collection, tenant=shelf.tenant)
+            self.hand.unset_acl(rule.rule_id, collection=shelf.collection, tenant=shelf.tenant)
             self.settle(shelf)
 
     def push(self, rng: Random) -> None:
@@ -130,7 +130,7 @@ class History(Stage):
             readers = [one for one in self.world.people if document in self.world.readable(one)]
             for person in readers[:1]:
                 principal = self.mill.directory.resolve(person.name)
-                assert self.mill.delete_document(
+                assert self.hand.delete_document(
                     document.document_id, collection=document.collection, principal=principal
                 )
                 self.world.remove(document)

@@ -77,5 +77,5 @@ def ask_model(trial: Trial) -> None:
         trial.expect("the model spoke", heard > 0, shown > 0)
 
 
-MODEL_DOORS: dict[str, tuple[Door, float]] = {"ask a model": (ask_model, 1.5)}
+MODEL_DOORS: dict[str, tuple[Door, float]] = {"ask a model": (ask_model, 1)}
 """Doors of a mill that asks the parrot."""

@@ -8,7 +8,7 @@ from os import SEEK_END
 from typing import Any
 
 from eval.audit.canaries import sung
-from eval.audit.search_doors import any_sentence, chunk_ids
+from eval.audit.search_doors import any_words, chunk_ids
 from eval.audit.trial import Door, Trial
 from indexes.errors import LoremillError
 
@@ -17,7 +17,7 @@ _TAIL_BYTES = 100_000
 
 def deactivated(trial: Trial) -> None:
     """Who is deactivated is told nothing from the next request on, whatever the mill was handed before."""
-    directory, held = trial.mill.directory, trial.history.held[trial.person.name]
+    directory, held = trial.history.hand.directory, trial.history.held[trial.person.name]
     directory.deactivate(trial.person.name)
     try:
         outcomes = {
@@ -47,8 +47,9 @@ def other_tenant(trial: Trial) -> None:
 
 def audit_log(trial: Trial) -> None:
     """The audit log says which chunks were seen, and repeats no text and no question."""
-    query = any_sentence(trial)
+    query = any_words(trial)
     hits = trial.mill.search(query, collection=trial.collection, principal=trial.principal, top_k=5)
+    trial.hear(hits, said=query)
     folder = trial.mill.home / "tenants" / trial.person.tenant / "audit"
     with max(folder.glob("*.jsonl")).open("rb") as file:
         file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))

@@ -18,7 +18,7 @@ from eval.audit.world import World
 if TYPE_CHECKING:
     from rag.loremill import Loremill
 
-TRIALS_AN_OPERATION = 15
+TRIALS_AN_OPERATION = 18
 HISTORY = "history"
 """Stands as a door in the report where an operation itself failed."""
 
@@ -47,19 +47,22 @@ def audit_leaks(
     """
     audit = LeakAudit(seed, doors={name: DoorCount() for name in doors})
     history = History(mill, World(), material or Material(), folder)
-    history.begin(Random(f"{seed}"))
-    for step in range(trials):
-        rng = Random(f"{seed}:{step}")
-        if step % TRIALS_AN_OPERATION == TRIALS_AN_OPERATION - 1:
-            _operate(audit, history, rng, step)
-        name = rng.choices(list(doors), [weight for _, weight in doors.values()])[0]
-        person = rng.choice(history.world.people)
-        trial = Trial(history, person, rng.choice(history.collections(person.tenant)), rng)
-        _try(audit, name, doors[name][0], trial, step)
-        if progress:
-            progress(step + 1, trials)
-        if until_fault and audit.faults:
-            break
+    try:
+        history.begin(Random(f"{seed}"))
+        for step in range(trials):
+            rng = Random(f"{seed}:{step}")
+            if step % TRIALS_AN_OPERATION == TRIALS_AN_OPERATION - 1:
+                _operate(audit, history, rng, step)
+            name = rng.choices(list(doors), [weight for _, weight in doors.values()])[0]
+            person = rng.choice(history.world.people)
+            trial = Trial(history, person, rng.choice(history.collections(person.tenant)), rng)
+            _try(audit, name, doors[name][0], trial, step)
+            if progress:
+                progress(step + 1, trials)
+            if until_fault and audit.faults:
+                break
+    finally:
+        history.close()
     return audit
 
 

@@ -24,13 +24,13 @@ def search_lexical(trial: Trial) -> None:
 
 
 def search_dense(trial: Trial) -> None:
-    """Any sentence finds every readable document, some nearer, some farther."""
-    _search(trial, any_sentence(trial), "dense", trial.readable)
+    """Any words find every readable document, some nearer, some farther."""
+    _search(trial, any_words(trial), "dense", trial.readable)
 
 
 def search_hybrid(trial: Trial) -> None:
     """As dense, for every chunk has a vector."""
-    _search(trial, any_sentence(trial), "hybrid", trial.readable)
+    _search(trial, any_words(trial), "hybrid", trial.readable)
 
 
 def search_where(trial: Trial) -> None:
@@ -45,7 +45,7 @@ def search_where(trial: Trial) -> None:
     )
     found = [one for one in trial.readable if {**one.metadata, "document_id": one.document_id}[key] == value]
     mode = trial.rng.choice(["dense", "hybrid"])
-    _search(trial, any_sentence(trial), mode, found, where={key: value})
+    _search(trial, any_words(trial), mode, found, where={key: value})
 
 
 def scores(trial: Trial) -> None:
@@ -101,8 +101,11 @@ def _word(trial: Trial) -> str:
     return trial.rng.choice(sorted(sung((document.title, document.paragraphs))))
 
 
-def any_sentence(trial: Trial) -> str:
-    return trial.rng.choice(trial.any_document().paragraphs)
+def any_words(trial: Trial) -> str:
+    """Return some words in a row of any document. Few, for a query costs what its words cost to embed."""
+    words = trial.rng.choice(trial.any_document().paragraphs).split()
+    start = trial.rng.randrange(max(1, len(words) - 3))
+    return " ".join(words[start : start + 3])
 
 
 SEARCH_DOORS: dict[str, tuple[Door, float]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -23,11 +24,22 @@ class Stage:
     def __init__(self, mill: Loremill, world: World, material: Material, folder: Path) -> None:
         """Args: folder: an empty one, for the documents to be ingested."""
         self.mill = mill
+        self._other = _another(mill)
+        self._hands = cycle([mill, self._other])
         self.world = world
         self.material = material
         self.folder = folder
         self.shelves: list[Shelf] = []
         self.held: dict[str, Principal] = {}
+
+    @property
+    def hand(self) -> Loremill:
+        """The mill that does the next thing: the one that is asked, and by turns another on its home, as of another process."""
+        return next(self._hands)
+
+    def close(self) -> None:
+        """Close the other mill."""
+        self._other.close()
 
     def collections(self, tenant: str) -> list[str]:
         """Return the names of a tenant's collections."""
@@ -62,12 +74,12 @@ class Stage:
     def ingest(self, shelf: Shelf) -> None:
         """Bring the collection in line with its folder, and the world's rights with its rules."""
         shelf.write_rules()
-        self.mill.ingest(shelf.root, collection=shelf.collection, tenant=shelf.tenant)
+        self.hand.ingest(shelf.root, collection=shelf.collection, tenant=shelf.tenant)
         self.settle(shelf)
 
     def set_rule(self, shelf: Shelf, about: str, allow: Names | None, deny: Names, *, is_pattern: bool) -> None:
         """Set a rule above the sources', for a pattern or one document's id."""
-        change = self.mill.set_acl(
+        change = self.hand.set_acl(
             collection=shelf.collection,
             tenant=shelf.tenant,
             allow=allow,
@@ -86,7 +98,7 @@ class Stage:
         """Put the document as programs do, with the rights that are its own."""
         writer = next(one for one in self.world.people if one.tenant == document.tenant)
         assert document.own is not None
-        self.mill.put_document(
+        self.hand.put_document(
             collection=document.collection,
             principal=self.mill.directory.resolve(writer.name),
             document_id=document.document_id,
@@ -101,7 +113,8 @@ class Stage:
     def change_member(self, tenant: str, member: str, group: str) -> None:
         """Put the member into the group or, where it is in it, take it out."""
         edge = (tenant, member, group)
-        change = self.mill.directory.remove_member if edge in self.world.members else self.mill.directory.add_member
+        directory = self.hand.directory
+        change = directory.remove_member if edge in self.world.members else directory.add_member
         assert change(group, member, tenant)
         self.world.members ^= {edge}
 
@@ -120,4 +133,11 @@ class Stage:
             sections = {name: {"tenant": tenant, "members": members} for name, members in groups.items()}
             path = self.folder / f"{tenant}.yaml"
             path.write_text(json.dumps({"principals": people, "groups": sections}), encoding="utf-8")
-            self.mill.directory.import_principals(path)
+            self.hand.directory.import_principals(path)
+
+
+def _another(mill: Loremill) -> Loremill:
+    """Open the mill's home once more, with the embedder that is loaded already."""
+    other = type(mill)(mill.settings)
+    other.embedder = mill.embedder
+    return other

@@ -5,55 +5,67 @@ A mutant that survives is a door that the audit does not watch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eval.audit import DOORS, LeakAudit, audit_leaks
+from eval.audit import DOORS, MODEL_DOORS, PARROT, LeakAudit, audit_leaks, parrot
 from indexes.access import AccessFilter
 from indexes.builds import Build
 from indexes.catalog import Catalog
+from indexes.directory import Identity, Role
 from indexes.errors import ConfigError
 from indexes.faiss import FaissIndex
 from indexes.lexical import LexicalIndex
 from indexes.membership import Membership
 from indexes.minilm import MiniLM
 from indexes.vocabulary import Principal
+from rag.guard import Guard
+from rag.history import History
 from rag.inbox import Inbox
 from rag.loremill import Loremill
+from rag.retrieve import Retriever
 from service.audit_doors import http_doors
+from service.identify import Identifier
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 600
+TRIALS = 500
 SEED = 11
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
-MUTANTS: list[Mutant] = []
+MUTANTS: dict[Mutant, tuple[str, ...]] = {}
 
 
-def run(place: Path, minilm: MiniLM, *, until_fault: bool) -> LeakAudit:
-    with Loremill.open(place / "home", chunk_tokens=64) as mill:
+def run(place: Path, minilm: MiniLM, *, by: Collection[str] = ()) -> LeakAudit:
+    """Audit a new home by all doors, or by some until one finds a fault."""
+    with parrot() as url, Loremill.open(place / "home", chunk_tokens=64, openai_base_url=url, **PARROT) as mill:
         mill.embedder = minilm
-        doors = {**DOORS, **http_doors(mill)}
+        doors = {**DOORS, **MODEL_DOORS, **http_doors(mill)}
+        chosen = {name: doors[name] for name in by} or doors
         return audit_leaks(
-            mill, folder=place / "documents", trials=TRIALS, seed=SEED, doors=doors, until_fault=until_fault
+            mill, folder=place / "documents", trials=TRIALS, seed=SEED, doors=chosen, until_fault=bool(by)
         )
 
 
 def test_the_product_as_it_is_passes_by_every_door(tmp_path: Path, minilm: MiniLM) -> None:
-    audit = run(tmp_path, minilm, until_fault=False)
+    audit = run(tmp_path, minilm)
     assert audit.ok, audit.to_json()["first"]
     assert audit.upper_bound_95 == pytest.approx(3 / TRIALS)
     assert [name for name, door in audit.doors.items() if not door.trials] == []
 
 
-def mutant(mutate: Mutant) -> Mutant:
-    MUTANTS.append(mutate)
-    return mutate
+def mutant(*doors: str) -> Callable[[Mutant], Mutant]:
+    """Mark a function that takes a guard away, with the doors that watch this guard."""
+
+    def mark(mutate: Mutant) -> Mutant:
+        MUTANTS[mutate] = doors
+        return mutate
+
+    return mark
 
 
 def everything(access: AccessFilter) -> AccessFilter:
@@ -74,23 +86,23 @@ def widen(patch: Patch, target: type, name: str) -> None:
 # -- search ----------------------------------------------------------------------------------------------------------
 
 
-@mutant
+@mutant("search dense")
 def vectors_are_not_filtered(patch: Patch) -> None:
     widen(patch, FaissIndex, "search")
 
 
-@mutant
+@mutant("search lexical")
 def postings_are_not_filtered(patch: Patch) -> None:
     whole = LexicalIndex._access_query
     patch.setattr(LexicalIndex, "_access_query", lambda self, access, where: whole(self, everything(access), where))
 
 
-@mutant
+@mutant("scores")
 def rarity_is_counted_over_all_rows(patch: Patch) -> None:
     patch.setattr(LexicalIndex, "_rarity_factor", lambda self, name, term, access: 1.0)
 
 
-@mutant
+@mutant("search where")
 def where_takes_the_place_of_the_filter(patch: Patch) -> None:
     from indexes.search import search_rows as whole
 
@@ -100,7 +112,7 @@ def where_takes_the_place_of_the_filter(patch: Patch) -> None:
     patch.setattr("rag.retrieve.search_rows", search_rows)
 
 
-@mutant
+@mutant("search lexical", "search dense")
 def indexes_keep_the_rights_they_were_opened_with(patch: Patch) -> None:
     whole = Build.carry_rights
 
@@ -111,7 +123,7 @@ def indexes_keep_the_rights_they_were_opened_with(patch: Patch) -> None:
     patch.setattr(Build, "carry_rights", carry_rights)
 
 
-@mutant
+@mutant("race")
 def confirmation_lets_all_through(patch: Patch) -> None:
     widen(patch, Catalog, "confirm")
 
@@ -119,12 +131,12 @@ def confirmation_lets_all_through(patch: Patch) -> None:
 # -- rights ----------------------------------------------------------------------------------------------------------
 
 
-@mutant
+@mutant("documents")
 def deny_is_ignored(patch: Patch) -> None:
     patch.setattr("indexes.access.may_read", lambda acl, principal: not principal.names.isdisjoint(acl.allow))
 
 
-@mutant
+@mutant("other tenant")
 def tenants_are_not_told_apart(patch: Patch) -> None:
     class AnyTenant(str):
         __hash__ = str.__hash__
@@ -143,12 +155,12 @@ def tenants_are_not_told_apart(patch: Patch) -> None:
     patch.setattr(Catalog, "__init__", init)
 
 
-@mutant
+@mutant("documents")
 def memberships_are_remembered_for_ever(patch: Patch) -> None:
     patch.setattr(Membership, "generation", lambda self: 0)
 
 
-@mutant
+@mutant("documents")
 def groups_are_those_that_the_object_carries(patch: Patch) -> None:
     whole = Membership.effective
 
@@ -158,41 +170,75 @@ def groups_are_those_that_the_object_carries(patch: Patch) -> None:
     patch.setattr(Membership, "effective", effective)
 
 
-@mutant
+@mutant("documents")
 def groups_within_groups_are_not_followed(patch: Patch) -> None:
     patch.setattr(Membership, "effective", lambda self, principal: principal)
 
 
-@mutant
+@mutant("deactivated")
 def who_is_deactivated_may_ask_on(patch: Patch) -> None:
     for name in ("deactivate", "activate"):
         patch.setattr(Membership, name, lambda self, name: None)
 
 
-@mutant
+@mutant("documents")
 def a_deletion_deletes_nothing(patch: Patch) -> None:
     patch.setattr(Loremill, "delete_document", lambda self, document_id, *, collection, principal: True)
+
+
+# -- what is kept, and what is written while rights change ----------------------------------------------------------
+
+
+def share_scopes(patch: Patch, **same: Any) -> None:
+    """All scopes look alike in some field, and with them the keys of what is kept."""
+    whole = Retriever._scope
+    patch.setattr(Retriever, "_scope", lambda self, *arguments: replace(whole(self, *arguments), **same))
+
+
+@mutant("repeated")
+def what_is_kept_is_shared_by_people_of_other_rights(patch: Patch) -> None:
+    share_scopes(patch, classes=frozenset())
+
+
+@mutant("repeated")
+def what_is_kept_outlives_a_change_of_rights(patch: Patch) -> None:
+    share_scopes(patch, epoch=0)
+
+
+@mutant("ask stream", "ask a model")
+def nobody_watches_while_an_answer_is_written(patch: Patch) -> None:
+    patch.setattr(Guard, "lost", lambda self, chunk_ids: set())
+
+
+@mutant("ask a model")
+def a_model_is_shown_the_conversation_as_it_was(patch: Patch) -> None:
+    patch.setattr("rag.attempt.readable_history", lambda turns, **_: History(tuple(turns)))
+
+
+@mutant("audit log")
+def the_audit_log_keeps_questions(patch: Patch) -> None:
+    patch.setenv("LOREMILL_AUDIT_QUERIES", "true")
 
 
 # -- listings --------------------------------------------------------------------------------------------------------
 
 
-@mutant
+@mutant("documents")
 def listings_are_not_filtered(patch: Patch) -> None:
     widen(patch, Catalog, "listing")
 
 
-@mutant
+@mutant("document")
 def descriptions_are_not_filtered(patch: Patch) -> None:
     widen(patch, Catalog, "document_info")
 
 
-@mutant
+@mutant("around")
 def surroundings_are_not_filtered(patch: Patch) -> None:
     widen(patch, Catalog, "siblings")
 
 
-@mutant
+@mutant("collections")
 def all_collections_are_listed(patch: Patch) -> None:
     def collections(self: Loremill, *, principal: Principal) -> list[str]:
         return self._tenant(principal.tenant).catalog.collections()
@@ -200,7 +246,7 @@ def all_collections_are_listed(patch: Patch) -> None:
     patch.setattr(Loremill, "collections", collections)
 
 
-@mutant
+@mutant("refusals")
 def what_is_forbidden_is_refused_in_other_words(patch: Patch) -> None:
     whole = Loremill.document
 
@@ -216,7 +262,7 @@ def what_is_forbidden_is_refused_in_other_words(patch: Patch) -> None:
 # -- HTTP ------------------------------------------------------------------------------------------------------------
 
 
-@mutant
+@mutant("http models")
 def releases_of_all_collections_are_listed(patch: Patch) -> None:
     from service import routes_system
 
@@ -227,14 +273,14 @@ def releases_of_all_collections_are_listed(patch: Patch) -> None:
     patch.setattr(routes_system, "set", Everything, raising=False)
 
 
-@mutant
+@mutant("http reader writes")
 def every_key_may_write(patch: Patch) -> None:
     from service import auth
 
     patch.setattr(auth.who_edits, "__code__", auth.who_asks.__code__)
 
 
-@mutant
+@mutant("http ingestion")
 def ingestions_are_told_to_everybody(patch: Patch) -> None:
     from sqlalchemy import select
 
@@ -248,10 +294,24 @@ def ingestions_are_told_to_everybody(patch: Patch) -> None:
     patch.setattr(Inbox, "status", status)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_the_audit_finds_a_mutant(mutant: Mutant, tmp_path: Path, minilm: MiniLM, monkeypatch: Patch) -> None:
-    mutant(monkeypatch)
-    audit = run(tmp_path, minilm, until_fault=True)
-    print(mutant.__name__, audit.total("trials"), audit.first)
-    assert audit.faults, f"{mutant.__name__} survived {audit.total('trials')} trials"
+@mutant("http act as")
+def everyone_may_act_as_anyone(patch: Patch) -> None:
+    def act_as(self: Identifier, administrator: Identity, wanted: bytes) -> Identity:
+        return Identity(self._directory.resolve(wanted.decode()), Role.READER, administrator.key_id)
+
+    patch.setattr(Identifier, "act_as", act_as)
+
+
+@mutant("http audit")
+def every_key_may_read_the_audit_log(patch: Patch) -> None:
+    patch.setattr(Role, "includes", lambda self, other: True)
+
+
+@pytest.mark.parametrize(("mutate", "doors"), MUTANTS.items(), ids=lambda one: getattr(one, "__name__", " "))
+def test_the_audit_finds_a_mutant(
+    mutate: Mutant, doors: tuple[str, ...], tmp_path: Path, minilm: MiniLM, monkeypatch: Patch
+) -> None:
+    mutate(monkeypatch)
+    audit = run(tmp_path, minilm, by=doors)
+    assert audit.faults, f"survived {audit.total('trials')} trials"
     assert not audit.ok
