@@ -6,27 +6,20 @@ before it or after it, in this process and in any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter, Members, deciding, readable_classes
 from indexes.batches import batched
-from indexes.errors import AccessDenied, CollectionNotFound, ConfigError, IndexBackendError, UnsupportedFilter
+from indexes.catalog_file import CatalogFile, now
+from indexes.errors import AccessDenied, CollectionNotFound, UnsupportedFilter
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Engine, TableValuedAlias
+    from sqlalchemy import ColumnElement, Engine, TableValuedAlias
 
     from indexes.audit import SeenChunk
-
-
-def now() -> str:
-    """The time, UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,104 +59,15 @@ class DocumentInfo:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class Catalog:
+class Catalog(CatalogFile):
     """One tenant's catalog. Safe for many threads and processes; SQLite serialises the writers.
 
     Open it with `Catalog.open`; close it when done.
     """
 
     def __init__(self, engine: Engine, tenant: str, members: Members | None = None) -> None:
-        self._engine = engine
-        self._members = members
-        self.tenant = tenant
+        super().__init__(engine, tenant, members)
         self._classes: dict[int, Acl] = {}
-
-    @classmethod
-    def open(cls, path: Path, *, tenant: str, create: bool = True, members: Members | None = None) -> Catalog:
-        """Open the database at `path`, making it (and its folder) if `create`.
-
-        Args:
-            members: who is in which group; None takes principals as they state themselves.
-        Raises:
-            IndexBackendError: it cannot be opened or was written by another version.
-        """
-        from sqlalchemy import create_engine, event, inspect, select
-        from sqlalchemy.dialects.sqlite import insert
-        from sqlalchemy.exc import DatabaseError
-
-        from indexes import tables
-        from indexes.migrations import migrate
-
-        check_name(tenant, "tenant")
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        elif not path.exists():
-            raise CollectionNotFound(
-                f"tenant {tenant!r} holds nothing here; run: loremill ingest SOURCE --tenant {tenant}"
-            )
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60.0})
-        event.listen(engine, "connect", connect_pragmas)
-        try:
-            with engine.connect() as db:
-                known = inspect(db).has_table(tables.state.name)
-            if not known:
-                with engine.begin() as db:
-                    db.exec_driver_sql("BEGIN IMMEDIATE")  # whoever comes second finds everything made
-                    tables.metadata.create_all(db)
-                    row = {"key": "schema", "value": str(tables.SCHEMA_VERSION)}
-                    db.execute(insert(tables.state).on_conflict_do_nothing(), row)
-            version = select(tables.state.c.value).where(tables.state.c.key == "schema")
-            with engine.connect() as db:
-                found = db.execute(version).scalar()
-            if found != str(tables.SCHEMA_VERSION):
-                with engine.begin() as db:
-                    db.exec_driver_sql("BEGIN IMMEDIATE")
-                    migrate(db, found=db.execute(version).scalar(), path=str(path))
-        except IndexBackendError:
-            engine.dispose()
-            raise
-        except DatabaseError as error:
-            engine.dispose()
-            raise IndexBackendError(f"the catalog {path} cannot be opened: {error.orig or error}") from error
-        return cls(engine, tenant, members)
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return Path(str(self._engine.url.database))
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """One consistent view of the database, however many statements it takes."""
-        from sqlalchemy.exc import DatabaseError
-
-        try:
-            with self._engine.connect() as db:
-                db.exec_driver_sql("BEGIN")  # the driver itself begins a transaction at the first write only
-                yield db
-        except DatabaseError as error:
-            raise IndexBackendError(f"the catalog could not be read: {error.orig or error}") from error
-        except UnicodeEncodeError as error:
-            raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One write transaction. A full disk or a broken file becomes an IndexBackendError, and nothing of it is kept."""
-        from sqlalchemy.exc import DatabaseError
-
-        try:
-            with self._engine.begin() as db:
-                db.exec_driver_sql("BEGIN IMMEDIATE")  # so that what is read here still holds when it is written
-                yield db
-        except DatabaseError as error:
-            raise IndexBackendError(
-                f"the catalog could not be written, nothing was changed: {error.orig or error}"
-            ) from error
-        except UnicodeEncodeError as error:
-            raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
 
     # -- collections -------------------------------------------------------------------------------------------------
 
@@ -407,17 +311,3 @@ def _means(member: TableValuedAlias, value: str | float | bool) -> ColumnElement
 
 def _chunk(row: Any) -> Chunk:
     return Chunk(row.document_id, row.ordinal, row.start, row.end, row.text, tuple(row.headings))
-
-
-def connect_pragmas(connection: Any, _record: Any) -> None:
-    """Set up a new connection of the driver."""
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        "busy_timeout=60000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

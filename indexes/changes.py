@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from indexes.catalog import now
+from indexes.catalog_file import now
 from indexes.rights import raise_epoch, settle
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.access import UNREADABLE
 from indexes.batches import batched
-from indexes.catalog import Catalog, now
+from indexes.catalog import Catalog
+from indexes.catalog_file import now
 from indexes.errors import ConfigError
 from indexes.path_pattern import compile_pattern, plain_folder
 from indexes.vocabulary import Acl

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.arrays import Float32Matrix
 from indexes.batches import batched
-from indexes.catalog import Catalog, connect_pragmas, now
+from indexes.catalog import Catalog
+from indexes.catalog_file import connect_pragmas, now
 from indexes.errors import ConfigError, IndexBackendError
 from indexes.vocabulary import Acl, Chunk, Document, digest
 

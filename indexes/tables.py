@@ -91,6 +91,11 @@ rights = Table(
     comment="narrow, so that an edit over a hundred thousand documents rewrites no text",
 )
 
+Index(
+    "rights_withdrawn", rights.c.collection, rights.c.document_id,
+    sqlite_where=rights.c.class_id == -1, postgresql_where=rights.c.class_id == -1,
+)  # fmt: skip
+
 acl_rules = Table(
     "acl_rules",
     metadata,

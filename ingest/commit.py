@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _BUILDS_KEPT = 3
+_LOCK_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +88,27 @@ def staging_path(folder: Path) -> Path:
 
 
 @contextmanager
-def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def exclusive(folder: Path, *, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the collection for one ingestion at a time; the lock falls with the process that holds it.
 
     Args:
-        wait: until it is free.
+        wait_s: longest wait until it is free.
     Raises:
         Busy: another ingestion of this collection is running.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_s
     with (folder / "ingest.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"another ingestion of collection {folder.name!r} is running; wait for it to end") from None
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise Busy(
+                        f"another ingestion of collection {folder.name!r} is running; wait for it to end"
+                    ) from None
+                time.sleep(_LOCK_POLL_S)
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from indexes.vocabulary import Principal
 
 if TYPE_CHECKING:
     from indexes.audit import AuditKind, AuditLog, SeenChunk
+    from rag.answer import AnswerEvent
 
 OPERATOR = "operator"
 """Subject of what is done without a principal: by whoever holds the home."""
@@ -76,3 +77,20 @@ class Auditor:
         except AccessDenied:
             self.denied(principal, collection=collection, asked=asked)
             raise
+
+
+def recorded(events: Iterator[AnswerEvent], record: Callable[[Sequence[str], str], None]) -> Iterator[AnswerEvent]:
+    """Hand events on, and have each chunk recorded before text of it leaves for the first time; at least one record is made.
+
+    Args:
+        record: told of new chunk ids and of the kind of event that brings them.
+    """
+    known: set[str] = set()
+    recorded_any = False
+    for event in events:
+        new = [name for name in event.chunk_ids if name not in known]
+        if new or (event.kind == "answer" and not recorded_any):
+            record(new, event.kind)
+            known.update(new)
+            recorded_any = True
+        yield event

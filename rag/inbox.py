@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog import Catalog, now
+from indexes.catalog import Catalog
+from indexes.catalog_file import now
 from indexes.vocabulary import Principal, check_name
 
 

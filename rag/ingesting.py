@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rag.tenant import Tenant
 
 DEFAULT_TENANT = "default"
+_PUT_WAITS_S = 30.0
+"""One document waits for another, or for deleted ones to leave the disk, but not for a large ingestion."""
 
 
 class Ingesting:
@@ -199,30 +201,35 @@ class Ingesting:
         format: str = "md",
         metadata: Mapping[str, Any] | None = None,
     ) -> IngestReport:
-        """Add or replace one document in the principal's tenant. Whether the principal may write is the caller's to check."""
+        """Add or replace one document in the principal's tenant. Whether the principal may write is the caller's to check.
+
+        Raises:
+            Busy: an ingestion of the collection has been running for half a minute since; nothing has changed.
+        """
         from ingest.rights import Rights
         from ingest.scan import Order
         from ingest.sources import PushedDocument
 
         source = PushedDocument(document_id, text, title=title, format=format, metadata=metadata or {}, acl=acl)
         order = Order(source, Rights(), partial=True)
-        report = self._ingest(order, collection=check_name(collection, "collection"), tenant=principal.tenant)
+        name = check_name(collection, "collection")
+        report = self._ingest(order, collection=name, tenant=principal.tenant, wait_s=_PUT_WAITS_S)
         auditor = self._tenant(principal.tenant).auditor
         auditor.did("document.put", principal, collection=collection, document_id=document_id)
         return report
 
-    def put_documents(self, batch: Path, *, collection: str, tenant: str, wait: bool = False) -> IngestReport:
+    def put_documents(self, batch: Path, *, collection: str, tenant: str, wait_s: float = 0.0) -> IngestReport:
         """Add or replace the documents of a JSONL file, as `POST /v1/ingestions` takes them.
 
         Args:
-            wait: for another ingestion of the collection to end, instead of being refused.
+            wait_s: longest wait for another ingestion of the collection to end, before being refused.
         """
         from ingest.rights import Rights
         from ingest.scan import Order
         from ingest.sources import PushedBatch
 
         order = Order(PushedBatch(batch), Rights(), partial=True)
-        return self._ingest(order, collection=check_name(collection, "collection"), tenant=tenant, wait=wait)
+        return self._ingest(order, collection=check_name(collection, "collection"), tenant=tenant, wait_s=wait_s)
 
     def submit_documents(
         self, documents: Sequence[Mapping[str, Any]], *, collection: str, principal: Principal
@@ -245,11 +252,14 @@ class Ingesting:
         rooms = self._tenant(tenant, create=True)
         return Inbox(rooms.catalog, rooms.folder)
 
-    def delete_document(self, document_id: str, *, collection: str, principal: Principal) -> bool:
+    def delete_document(self, document_id: str, *, collection: str, principal: Principal, wait: bool = True) -> bool:
         """Delete a document that the principal may read; False where there is none. It is gone from the next query on.
 
-        Nobody may read it from this moment, whatever else is running; its text leaves the disk now or, while another ingestion
-        of the collection runs, with that one's end.
+        Nobody may read it from this moment, whatever else is running. Its text leaves the disk before this returns or, while an
+        ingestion of the collection runs, with that one's end.
+
+        Args:
+            wait: False leaves the disk to whoever calls `remove_withdrawn`: that makes the index anew, once for many deletions.
         """
         from indexes.rights import withdraw
 
@@ -259,15 +269,32 @@ class Ingesting:
         withdraw(tenant.catalog, collection, [document_id])
         tenant.retriever.cache.forget(collection)
         tenant.auditor.did("document.delete", principal, collection=collection, document_id=document_id)
-        with suppress(Busy), self._ingestion(tenant, collection):
-            pass  # which removes what is withdrawn
+        if wait:
+            with suppress(Busy):
+                self.remove_withdrawn(collection, tenant=tenant.name)
         return True
 
+    def remove_withdrawn(self, collection: str, *, tenant: str) -> None:
+        """Take what was deleted off the disk: texts, vectors and postings.
+
+        Raises:
+            Busy: an ingestion of the collection is running; it does that at its end.
+        """
+        with self._ingestion(self._tenant(tenant), collection):
+            pass  # it removes what is withdrawn whenever it begins and ends
+
+    def withdrawn(self, tenant: str) -> list[str]:
+        """Return the tenant's collections in which something deleted is still on the disk."""
+        from indexes.rights import withdrawn
+
+        catalog = self._tenant(tenant).catalog
+        return [name for name in catalog.collections() if withdrawn(catalog, name)]
+
     def _ingest(
-        self, order: Order, *, collection: str, tenant: str, progress: Progress | None = None, wait: bool = False
+        self, order: Order, *, collection: str, tenant: str, progress: Progress | None = None, wait_s: float = 0.0
     ) -> IngestReport:
         rooms = self._tenant(tenant, create=True)
-        with self._ingestion(rooms, collection, wait=wait) as ingestion:
+        with self._ingestion(rooms, collection, wait_s=wait_s) as ingestion:
             report = ingestion.run(order, progress=progress)
         rooms.auditor.did(
             "ingest", None, collection=collection, source=order.source.name, build=report.build,
@@ -276,11 +303,11 @@ class Ingesting:
         return report
 
     @contextmanager
-    def _ingestion(self, tenant: Tenant, collection: str, *, wait: bool = False) -> Iterator[Ingestion]:
+    def _ingestion(self, tenant: Tenant, collection: str, *, wait_s: float = 0.0) -> Iterator[Ingestion]:
         from ingest.commit import exclusive
 
         folder = tenant.collections / collection
-        with exclusive(folder, wait=wait):
+        with exclusive(folder, wait_s=wait_s):
             tenant.catalog.create_collection(collection)
             ingestion = self._ingestion_over(tenant.catalog, folder, collection)
             ingestion.remove_withdrawn()

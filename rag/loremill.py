@@ -172,22 +172,22 @@ class Loremill(Ingesting, Governing):
     ) -> Iterator[AnswerEvent]:
         """Like `ask`, as events: `passages`, `token`s of a model, each verified `sentence`, and the whole `answer` last."""
         from rag.ask import ask_events
+        from rag.auditing import recorded
 
         tenant = self._tenant(principal.tenant)
-        written: set[str] | None = None
+
+        def record(chunk_ids: Sequence[str], kind: str) -> None:
+            seen = tenant.retriever.seen(collection, chunk_ids, principal=principal)
+            tenant.auditor.saw("ask", principal, collection=collection, seen=seen, query=question, stream=kind)
+
         with tenant.auditor.denials(principal, "ask", collection=collection):
-            for event in ask_events(
-                question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings, collection=collection,
-                principal=principal, generator=generator, history=history or (),
-            ):  # fmt: skip
-                new = [name for name in event.chunk_ids if written is None or name not in written]
-                if new or (event.kind == "answer" and written is None):  # before the text leaves, each chunk once
-                    seen = tenant.retriever.seen(collection, new, principal=principal)
-                    tenant.auditor.saw(
-                        "ask", principal, collection=collection, seen=seen, query=question, stream=event.kind
-                    )
-                    written = (written or set()) | set(new)
-                yield event
+            yield from recorded(
+                ask_events(
+                    question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings,
+                    collection=collection, principal=principal, generator=generator, history=history or (),
+                ),
+                record,
+            )  # fmt: skip
 
     def around(
         self,

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from indexes.builds import Manifest
-from indexes.catalog import Catalog, now
+from indexes.catalog import Catalog
+from indexes.catalog_file import now
 from indexes.search import FusionSettings
 from indexes.vocabulary import digest
 from ingest.commit import Live

@@ -145,7 +145,7 @@ def _fetch(url: str) -> bytes:
     with httpx.stream("GET", url, headers=plain, timeout=_TIMEOUT_S, follow_redirects=False) as response:
         if response.status_code != 200:
             raise ValueError(f"status {response.status_code}")
-        for piece in response.iter_raw(16_384):
+        for piece in response.iter_raw():
             content += piece
             if time.monotonic() > ends:  # a time-out of httpx counts from one piece to the next
                 raise ValueError(f"it took more than {_TIMEOUT_S:g} s")

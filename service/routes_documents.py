@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Acl
-from service.auth import Asker, Curator, Editor, Mill
+from service.auth import Asker, Curator, Editor, Mill, WorkerOf
 from service.problems import declared, not_found, problem
 from service.schemas import AclChange, DocumentRequest, DocumentResponse, DocumentsResponse, for_editor
 
@@ -36,7 +36,7 @@ def list_documents(
     return JSONResponse({"documents": [info.to_json() for info in page], "next": following})
 
 
-@router.post("", status_code=201, summary="Put a document", responses=declared(400, 403))
+@router.post("", status_code=201, summary="Put a document", responses=declared(400, 403, 409))
 def put_document(body: DocumentRequest, mill: Mill, editor: Editor) -> Response:
     """Add a document, or replace the one of that id. Takes an editor's key; `acl` says who may read it.
 
@@ -89,12 +89,14 @@ def change_rights(document_id: str, body: AclChange, mill: Mill, curator: Curato
 
 
 @router.delete("/{document_id:path}", status_code=204, summary="Delete a document", responses=declared(403, 404))
-def delete_document(document_id: str, mill: Mill, editor: Editor, collection: Collection) -> Response:
+def delete_document(document_id: str, mill: Mill, editor: Editor, worker: WorkerOf, collection: Collection) -> Response:
     """Delete a document that the key's principal may read. Takes an editor's key; it is gone from the next query on."""
     try:
-        deleted = mill.delete_document(document_id, collection=collection, principal=editor)
+        deleted = mill.delete_document(document_id, collection=collection, principal=editor, wait=False)
     except CollectionNotFound:
         deleted = False
+    if deleted:
+        worker.wake()  # which takes it off the disk
     return Response(status_code=204) if deleted else not_found()
 
 

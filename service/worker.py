@@ -1,4 +1,5 @@
-"""The worker that ingests what `POST /v1/ingestions` accepted: one process for each, at low priority.
+"""The worker that ingests what `POST /v1/ingestions` accepted and takes deleted documents off the disk: a process for each job, at
+low priority.
 
 A process of its own, so that neither a poisonous document nor the load of embedding reaches the people who ask: the
 server's thread only starts it, waits, and writes down how it ended.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -81,30 +83,42 @@ class IngestionWorker:
         inbox = self._mill.inbox(tenant)
         taken = None if self._stopping else inbox.next()
         if taken is None:
-            return False
+            return self._remove_deleted(tenant)
         name, collection = taken
-        job = {
-            "settings": json.loads(self._mill.settings.model_dump_json()) | {"home": str(self._mill.home)},
-            "payload": str(inbox.payload(name)),
-            "collection": collection,
-            "tenant": tenant,
-        }
+        out, code = self._process_job({"payload": str(inbox.payload(name)), "collection": collection, "tenant": tenant})
+        if self._stopping and code:
+            inbox.requeue()
+            return False
+        answer = _answer(out, code)
+        report = answer.get("report")
+        if report is not None:
+            self._metrics.ingested(report, name_collections=False)
+        inbox.close(name, report=None if report is None else for_editor(report, known=False), error=answer.get("error"))
+        return True
+
+    def _remove_deleted(self, tenant: str) -> bool:
+        """Take off the disk what was deleted, once for all deletions so far; what cannot be done now is tried again."""
+        collections = [] if self._stopping else self._mill.withdrawn(tenant)
+        done = False
+        for collection in collections:
+            out, code = self._process_job({"collection": collection, "tenant": tenant})
+            error = _answer(out, code).get("error")
+            if error is not None and not self._stopping:
+                log.warning("deleted documents of a collection are still on the disk: %s", error["detail"])
+            done |= error is None
+        return done
+
+    def _process_job(self, job: dict[str, str]) -> tuple[bytes, int]:
+        """Run one job in a process of its own; return what it printed and its code."""
+        settings = json.loads(self._mill.settings.model_dump_json()) | {"home": str(self._mill.home)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "service.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
         )
-        out, _ = self._process.communicate(json.dumps(job).encode())
-        if self._stopping and self._process.returncode:
-            inbox.requeue()
-            return False
-        answer = _answer(out, self._process.returncode)
-        report = answer.get("report")
-        if report is not None:
-            self._metrics.ingested(report, name_collections=False)
-        inbox.close(name, report=None if report is None else for_editor(report, known=False), error=answer.get("error"))
-        return True
+        out, _ = self._process.communicate(json.dumps(job | {"settings": settings}).encode())
+        return out, self._process.returncode
 
 
 def _answer(out: bytes, code: int) -> dict[str, dict[str, Any]]:
@@ -119,15 +133,18 @@ def _answer(out: bytes, code: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def work(job: dict[str, str]) -> dict[str, object]:
-    """Ingest one payload; return its report or its error as JSON."""
+def work(job: dict[str, Any]) -> dict[str, object]:
+    """Ingest one payload and return its report, or its error, as JSON; without a payload, take deleted documents off the disk."""
     from indexes.settings import Settings
     from rag.loremill import Loremill
 
     with Loremill(Settings.model_validate(job["settings"])) as mill:
         try:
+            if "payload" not in job:
+                mill.remove_withdrawn(job["collection"], tenant=job["tenant"])
+                return {}
             report = mill.put_documents(
-                Path(job["payload"]), collection=job["collection"], tenant=job["tenant"], wait=True
+                Path(job["payload"]), collection=job["collection"], tenant=job["tenant"], wait_s=math.inf
             )
         except LoremillError as error:
             return {"error": {"type": type(error).__name__, "detail": str(error)}}

@@ -41,7 +41,11 @@ class Clock:
 
 
 class Issuer(ThreadingHTTPServer):
-    """Signs with `keys[0]` and publishes `keys`. `asked` counts fetches; `answer` replaces the document; `hold`, while locked, makes fetches wait."""
+    """Signs with `keys[0]` and publishes `keys`; `asked` counts fetches.
+
+    `answer` replaces the document. `delay_s` goes before an answer, `pause_s` between its pieces of `piece` bytes, and
+    while `hold` is locked there is none.
+    """
 
     daemon_threads = True
 
@@ -52,6 +56,7 @@ class Issuer(ThreadingHTTPServer):
         self.asked = 0
         self.answer: tuple[int, bytes] | None = None
         self.delay_s = self.pause_s = 0.0
+        self.piece = 1_000_000
         self.arrived = threading.Event()
         self.hold = threading.Lock()
 
@@ -90,15 +95,16 @@ class _Jwks(BaseHTTPRequestHandler):
         time.sleep(issuer.delay_s)
         with issuer.hold:
             pass
-        status, body = issuer.answer or (200, issuer.document())
+        good = (200, issuer.document())
+        status, body = good if self.path.endswith("/elsewhere") else issuer.answer or good
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if status in {301, 302}:
-            self.send_header("Location", issuer.url)
+            self.send_header("Location", f"{issuer.url}/elsewhere")
         self.end_headers()
         with suppress(OSError):  # who asked may have gone
-            for start in range(0, len(body), 500):
-                self.wfile.write(body[start : start + 500])
+            for start in range(0, len(body), issuer.piece):
+                self.wfile.write(body[start : start + issuer.piece])
                 time.sleep(issuer.pause_s)
 
     def log_message(self, *_: object) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,3 +215,26 @@ def test_an_editors_report_does_not_tell_that_a_document_was_there(client: TestC
     known = {"collection": "rights", "acl": {"allow": ["user:alice"]}}
     put(client, as_("editor"), document_id="open", **known)
     assert put(client, as_("editor"), document_id="open", **known).json()["ingest"]["documents"]["unchanged"] == 1
+
+
+def test_a_deleted_document_leaves_the_disk_soon_after(client: TestClient, as_: Headers, place: Any) -> None:
+    word = "quixotical"
+    put(client, as_("editor"), collection="gone", document_id="gone", text=f"Nothing but {word} words.")
+    put(client, as_("editor"), collection="gone", document_id="stays")
+    assert word.encode() in on_disk(place.home, "gone")
+    gone = client.delete("/v1/documents/gone", params={"collection": "gone"}, headers=as_("editor"))
+    assert gone.status_code == 204
+    found = client.post(
+        "/v1/search", json={"collection": "gone", "query": word, "mode": "lexical"}, headers=as_("alice")
+    )
+    assert found.json()["hits"] == []
+    deadline = time.monotonic() + 60
+    while word.encode() in on_disk(place.home, "gone") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert word.encode() not in on_disk(place.home, "gone")
+
+
+def on_disk(home: Path, collection: str) -> bytes:
+    """What the catalog stores of a collection's documents."""
+    with closing(sqlite3.connect(home / "tenants" / "halden" / "catalog.db")) as db:
+        return repr(db.execute("SELECT text FROM documents WHERE collection = ?", [collection]).fetchall()).encode()
