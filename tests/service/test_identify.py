@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,6 +174,15 @@ def test_an_administrator_who_may_not_act_as_that_gets_the_403_of_who_is_none(
     refused.add(titles(curator, "alice"))
     ((status, _),) = refused
     assert status == 403
+
+
+def test_a_deactivated_name_is_refused_like_one_that_is_not_there(
+    titles: Ask, admin: str, mill: Loremill, tmp_path: Path
+) -> None:
+    roster = tmp_path / "principals.yaml"
+    roster.write_text("inga: {tenant: act-as-test, active: false}\n")
+    mill.directory.import_principals(roster)
+    assert titles(admin, "inga") == titles(admin, "nobody-of-that-name")
 
 
 def test_who_is_no_administrator_is_refused_before_the_name_is_looked_up(
