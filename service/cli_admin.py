@@ -88,7 +88,13 @@ def activate(name: Name, home: Home = None, json: Json = False) -> None:
 @keys.command("create")
 def create_key(
     principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="An imported name, or tenant/user:x,group:y.")],
-    role: Annotated[Role, typer.Option("--role", help="An editor may also put and delete documents.")] = Role.READER,
+    role: Annotated[
+        Role,
+        typer.Option(
+            "--role",
+            help="reader; editor puts and deletes documents too; curator changes rights; administrator reads the log and acts as others.",
+        ),
+    ] = Role.READER,
     label: Annotated[str, typer.Option("--label", help="What the key is for.")] = "",
     home: Home = None,
     json: Json = False,

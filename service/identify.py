@@ -47,5 +47,5 @@ class Identifier:
     def _principal(self, wanted: bytes) -> Principal | None:
         try:
             return self._directory.resolve(wanted.decode().strip())
-        except (ConfigError, UnicodeDecodeError):
+        except (AccessDenied, ConfigError, UnicodeDecodeError):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,10 +176,24 @@ def test_an_administrator_who_may_not_act_as_that_gets_the_403_of_who_is_none(
     assert status == 403
 
 
+def test_a_deactivated_name_is_refused_like_one_that_is_not_there(
+    titles: Ask, admin: str, mill: Loremill, tmp_path: Path
+) -> None:
+    roster = tmp_path / "principals.yaml"
+    roster.write_text("inga: {tenant: act-as-test, active: false}\n")
+    mill.directory.import_principals(roster)
+    assert titles(admin, "inga") == titles(admin, "nobody-of-that-name")
+
+
 def test_who_is_no_administrator_is_refused_before_the_name_is_looked_up(
     titles: Ask, place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Directory, "resolve", lambda *_: pytest.fail("looked up"))
+    whole = Directory.resolve
+
+    def resolve(self: Directory, name: str) -> Any:
+        return pytest.fail("looked up") if name == "alice" else whole(self, name)
+
+    monkeypatch.setattr(Directory, "resolve", resolve)
     assert titles(place.keys["bob"], "alice")[0] == 403
 
 
