@@ -21,7 +21,7 @@ def ask_stream(trial: Trial) -> None:
     """So does every event of a streamed answer, each by the rights of the moment in which it comes."""
     document, question = question_about(trial)
     revokes = trial.rng.random() < 0.5
-    for event in trial.mill.ask_stream(question, collection=trial.collection, principal=trial.principal):
+    for event in trial.mill.ask_stream(question, collection=trial.collection, principal=trial.named):
         trial.hear(event, said=question)
         if revokes:
             trial.history.take_away(document, trial.person, trial.rng)
@@ -53,7 +53,7 @@ def race(trial: Trial) -> None:
 
     retriever.before_confirm = between
     try:
-        hits = trial.mill.search(question, collection=trial.collection, principal=trial.principal, top_k=1000)
+        hits = trial.mill.search(question, collection=trial.collection, principal=trial.named, top_k=1000)
     finally:
         retriever.before_confirm = None
     trial.hear(hits, said=question)

@@ -65,7 +65,7 @@ def ask_model(trial: Trial) -> None:
     ]
     revokes_at = trial.rng.choice([None, 0, 2, 5])
     events = trial.mill.ask_stream(
-        question, collection=trial.collection, principal=trial.principal, generator="openai", history=history
+        question, collection=trial.collection, principal=trial.named, generator="openai", history=history
     )
     shown = heard = 0
     for number, event in enumerate(events):

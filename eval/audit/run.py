@@ -46,7 +46,7 @@ def audit_leaks(
         trials_an_operation: trials between two operations, 1 or more.
         until_fault: end at the first fault.
         progress: called with (done, total) trials.
-    Cost: 20 to 30 ms a trial on two cores with the default doors, operations included.
+    Cost: about 60 ms of one core a trial by all doors, operations included.
     """
     audit = LeakAudit(seed, doors={name: DoorCount() for name in doors})
     history = History(mill, World(), material or Material(), folder)

@@ -41,11 +41,19 @@ class Trial:
 
     @property
     def principal(self) -> Principal:
-        """The person as the mill is told of them: looked up now, an object held since they came, or a literal with direct groups."""
-        if self._known_by == "object":
-            return self.history.held[self.person.name]
+        """The person as the mill is told of them: by name, or as a literal that states the groups they are in directly."""
         if self._known_by == "literal":
             return Principal(self.person.tenant, self.person.subject, self.world.direct_groups(self.person))
+        return self.named
+
+    @property
+    def named(self) -> Principal:
+        """The person by name, looked up now or held since they came: what is taken away meanwhile counts, whatever the object says.
+
+        For requests in which memberships change: a literal goes on stating its groups, as the claims of a token do.
+        """
+        if self._known_by == "object":
+            return self.history.held[self.person.name]
         return self.mill.directory.resolve(self.person.name)
 
     @property
