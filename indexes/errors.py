@@ -22,6 +22,7 @@
     +- ProviderError                            70   502
     |  +- EmbedderError
     |  +- GeneratorError
+    |  +- IssuerUnavailable                     70   503
     +- DatasetError                             65   422
 
 The two columns are the exit code of the command line and the HTTP status; a subclass without figures inherits them.
@@ -179,6 +180,13 @@ class EmbedderError(ProviderError):
 
 class GeneratorError(ProviderError):
     """The generator cannot be loaded or failed."""
+
+
+class IssuerUnavailable(ProviderError):
+    """The keys that tokens are checked with cannot be had. Says nothing of the token, hence no 401."""
+
+    http_status = 503
+    title = "Tokens cannot be checked"
 
 
 class DatasetError(LoremillError):
