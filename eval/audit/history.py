@@ -224,7 +224,7 @@ OPERATIONS: dict[str, tuple[Callable[[History, Random], None], float]] = {
     "unset a rule above": (History.unset_above, 4),
     "push": (History.push, 3),
     "push again": (History.push_again, 3),
-    "delete pushed": (History.delete_pushed, 2),
+    "delete pushed": (History.delete_pushed, 3),
     "change members": (History.change_members, 5),
     "found a tenant": (History.found, 0.5),
 }

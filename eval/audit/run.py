@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.loremill import Loremill
 
 TRIALS_AN_OPERATION = 18
+"""Of requests so many come between two operations, for an operation costs ten times what a request does."""
 HISTORY = "history"
 """Stands as a door in the report where an operation itself failed."""
 
@@ -31,6 +32,7 @@ def audit_leaks(
     seed: int = 0,
     material: Material | None = None,
     doors: Mapping[str, tuple[Door, float]] = DOORS,
+    trials_an_operation: int = TRIALS_AN_OPERATION,
     until_fault: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> LeakAudit:
@@ -41,6 +43,7 @@ def audit_leaks(
         folder: an empty one, for the documents.
         material: what documents, people and rights are made of; default made up.
         doors: name -> door and its weight.
+        trials_an_operation: trials between two operations, 1 or more.
         until_fault: end at the first fault.
         progress: called with (done, total) trials.
     Cost: 20 to 30 ms a trial on two cores with the default doors, operations included.
@@ -51,7 +54,7 @@ def audit_leaks(
         history.begin(Random(f"{seed}"))
         for step in range(trials):
             rng = Random(f"{seed}:{step}")
-            if step % TRIALS_AN_OPERATION == TRIALS_AN_OPERATION - 1:
+            if step % trials_an_operation == trials_an_operation - 1:
                 _operate(audit, history, rng, step)
             name = rng.choices(list(doors), [weight for _, weight in doors.values()])[0]
             person = rng.choice(history.world.people)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from eval.audit import DOORS, MODEL_DOORS, PARROT, LeakAudit, audit_leaks, parrot
+from eval.audit.run import TRIALS_AN_OPERATION
 from indexes.access import AccessFilter
 from indexes.builds import Build
 from indexes.catalog import Catalog
@@ -48,7 +49,13 @@ def run(place: Path, minilm: MiniLM, *, by: Collection[str] = ()) -> LeakAudit:
         doors = {**DOORS, **MODEL_DOORS, **http_doors(mill)}
         chosen = {name: doors[name] for name in by} or doors
         return audit_leaks(
-            mill, folder=place / "documents", trials=TRIALS, seed=SEED, doors=chosen, until_fault=bool(by)
+            mill,
+            folder=place / "documents",
+            trials=TRIALS,
+            seed=SEED,
+            doors=chosen,
+            trials_an_operation=6 if by else TRIALS_AN_OPERATION,
+            until_fault=bool(by),
         )
 
 
