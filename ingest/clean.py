@@ -59,3 +59,15 @@ def normalise(text: str) -> str:
         text = _few_marks(unicodedata.normalize("NFC", _few_marks(text)))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _MANY_NEWLINES.sub("\n\n", text).strip("\n")
+
+
+def strip_invisible(text: str) -> str:
+    """Return `text` without control, format, bidi and tag characters, and surrogates; newline and tab stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
+    return "".join(char for char in text if char in "\n\t" or not _invisible(char))
+
+
+def _invisible(char: str) -> bool:
+    return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn"} or "\U000e0100" <= char <= "\U000e01ef"

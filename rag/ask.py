@@ -21,11 +21,11 @@ from indexes.late_interaction import LateInteraction
 from indexes.recent import Recent
 from indexes.settings import Settings
 from indexes.vocabulary import Hit, Principal
+from ingest.injection import addresses_model, tainted_spans
 from rag.answer import Answer, AnswerEvent, AnswerSentence, Citation
 from rag.extractive import MAX_SENTENCES, Readers, extract
 from rag.generate import Usage, make_generator
 from rag.grounding import Evidence, attach_citations
-from rag.injection import addresses_model, tainted_spans
 from rag.passages import Passage, pack
 from rag.prompts import ABSTAIN, load_prompt
 from rag.question import parts, standalone

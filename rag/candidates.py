@@ -9,7 +9,7 @@ from datetime import date
 from itertools import pairwise
 
 from indexes.vocabulary import Hit
-from rag.injection import addresses_model, tainted_spans
+from ingest.injection import addresses_model, tainted_spans
 from rag.passages import Passage
 from rag.sentences import readable, sentence_spans
 from rag.words import content_words

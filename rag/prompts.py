@@ -13,8 +13,8 @@ from importlib import resources
 
 from indexes.errors import ConfigError
 from indexes.vocabulary import digest
+from ingest.clean import strip_invisible
 from rag.passages import Passage
-from rag.sanitize import strip_invisible
 
 ABSTAIN = "The documents available to you do not answer this question."
 

@@ -7,7 +7,8 @@ a renderer would fetch, hide or reorder goes. Source: Greshake et al., arXiv:230
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from ingest.clean import strip_invisible
 
 _HTML = (
     "a|abbr|applet|area|article|audio|b|base|blink|body|br|button|canvas|center|code|dd|del|details|div|dl|dt|em|"
@@ -26,18 +27,6 @@ _OPEN_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 _AUTOLINK = re.compile(r"<((?:[a-zA-Z][a-zA-Z0-9+.-]*://|mailto:|www\.)[^<>\s]*)>", re.IGNORECASE)
 _URL = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]*://|mailto:|www\.)[^\s<>\"'`)\]]+", re.IGNORECASE)
 _ENDLESS = 50  # nested links deeper than this are broken up, not unwrapped
-
-
-def strip_invisible(text: str) -> str:
-    """Return `text` without control, format, bidi and tag characters, and surrogates; newline and tab stay."""
-    if text.isascii() and text.isprintable():
-        return text
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
-    return "".join(char for char in text if char in "\n\t" or not _invisible(char))
-
-
-def _invisible(char: str) -> bool:
-    return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn"} or "\U000e0100" <= char <= "\U000e01ef"
 
 
 def sanitize(text: str) -> str:

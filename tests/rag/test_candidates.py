@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.vocabulary import Hit
+from ingest.injection import addresses_model
 from rag.candidates import Candidate, candidates
-from rag.injection import addresses_model
 from rag.passages import Passage
 
 TODAY = date(2026, 6, 1)

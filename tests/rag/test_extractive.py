@@ -19,8 +19,8 @@ from indexes.cross_encoder import CrossEncoder
 from indexes.late_interaction import LateInteraction
 from indexes.minilm import MiniLM
 from indexes.vocabulary import Hit
+from ingest.injection import addresses_model
 from rag.extractive import Quote, Readers, extract
-from rag.injection import addresses_model
 from rag.passages import Passage
 from rag.sentences import readable
 from rag.words import content_words, find_words

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.sanitize import sanitize, strip_invisible
+from ingest.clean import strip_invisible
+from rag.sanitize import sanitize
 
 
 @pytest.mark.parametrize(

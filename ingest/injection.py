@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from rag.sanitize import strip_invisible
-from rag.sentences import sentence_spans
+from ingest.clean import strip_invisible
+from ingest.sentences import sentence_spans
 
 _ADDRESSEE = r"(?:(?:ai )?(?:assistant|chat ?bot|language model|model|agent|system)|ai|llm)"
 _INSTRUCTIONS = r"(?:instructions?|prompts?|rules?|guidelines?|guardrails?|restrictions?|directions?|context)"
