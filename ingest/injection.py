@@ -1,61 +1,130 @@
-"""Sentences that talk to the model instead of to the reader. They are never quoted as an answer, nor taken as evidence for one.
+"""Text in a document that talks to the model instead of to the reader.
 
-Rules for the wording that planted instructions share; a document is not hidden for them, only such sentences, and what follows them in
-the same paragraph, are kept out of answers. Retrieved text is data: nothing here, or elsewhere, obeys it.
-Source: Greshake et al. 2023, arXiv:2302.12173, for the attack.
+Rules for the wording such instructions share (`ingest.injection_rules`). A document is not hidden for them: its collection's contract
+says what becomes of it, and answers neither quote such sentences nor take them as evidence. What the rules cannot tell is a task that says
+nothing of a model or of its reply; retrieved text is data, and nothing here, or elsewhere, obeys it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from ingest.clean import strip_invisible
+from ingest.injection_rules import AHEAD, DICTATING, OPENING, SLOT
 from ingest.sentences import sentence_spans
 
-_ADDRESSEE = r"(?:(?:ai )?(?:assistant|chat ?bot|language model|model|agent|system)|ai|llm)"
-_INSTRUCTIONS = r"(?:instructions?|prompts?|rules?|guidelines?|guardrails?|restrictions?|directions?|context)"
-_REPLY = r"(?:repl(?:y|ies)|answers?|responses?|outputs?)"
-_RULES = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        # Overrides what came before.
-        rf"(?<![a-z])(?<!not )(?:ignore|disregard|forget|override|bypass).{{0,40}}\b(?:previous|prior|above|earlier|preceding|your|system)\b"
-        rf".{{0,30}}\b{_INSTRUCTIONS}\b",
-        rf"(?<![a-z])(?<!not )(?:ignore|disregard|forget|bypass) (?:all|any|every)(?: of)?(?: the| these| other)? {_INSTRUCTIONS}\b",
-        rf"^\W*(?:ignore|disregard|forget) the {_INSTRUCTIONS}(?: above| below)?\W*$",
-        # Plays a role of the chat protocol, or gives the reader one.
-        r"^\W*(?-i:SYSTEM|DEVELOPER|ASSISTANT|INSTRUCTIONS?)\s*:",
-        r"^\W*(?:system|developer|assistant|ai|llm)\s+(?:override|prompt|message|instructions?|note)\s*:",
-        r"\bsystem (?:override|prompt)\b|\bsystem message\s*:",
-        r"<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]|<<SYS>>",
-        rf"\b(?:you are now|from now on,? you|act as|pretend to be)\b.{{0,60}}\b(?:{_ADDRESSEE}|mode|unrestricted|procurement|admin\w*)\b",
-        # Speaks to the model by name.
-        rf"\b(?:note|message|instructions?|attention|dear)\W{{0,3}}\s*(?:to|for)?\s*(?:the|any|all|every)?\s*(?:{_ADDRESSEE})s?\b\s*[:,.]",
-        r"\bif you are an? (?:ai|llm|language model|chat ?bot|(?:ai )?assistant|(?:ai|automated) (?:agent|system))\b",
-        # Dictates the reply.
-        rf"\b(?:begin|start|end|finish|close|prefix|conclude)\b.{{0,20}}\b(?:your|every|each)\b.{{0,12}}\b{_REPLY}\b",
-        rf"\b(?:in|into|to|at the end of) (?:every|each|all) (?:of )?(?:your )?{_REPLY}\b|\bat the end of your {_REPLY}\b",
-        r"\b(?:include|append|add|insert|put|mention|repeat)\b.{0,40}\b(?:in|into|to) your (?:answer|response|output)\b",
-        r"(?<!not )\b(?:reveal|print|repeat|output|leak|disclose)\b.{0,30}"
-        r"\b(?:system prompt|(?:your|hidden|these) (?:instructions|prompt|rules)|(?:all|every|the) (?:\w+ )?(?:salaries|passwords?|secrets?"
-        r"|credentials|api keys?))\b",
-        r"!\[[^\]]*\]\(\s*\w+://",
-        r"\bdo not (?:tell|inform|mention (?:this|it) to|reveal this to)\b.{0,20}\b(?:user|reader|human|person)\b",
-    )
-)
+RULES = "injection/1"
+"""Raised when the rules change, so that unchanged documents are looked at again."""
+
+_OF_A_REPLY = re.compile(r"repl|answer|respon|output|message", re.IGNORECASE)
+_PARAGRAPH_END = re.compile(r"\n(?=[ \t]*(?:\n|\||#{1,6}\s|```|~~~))|\Z")
+_EMPHASIS = re.compile(r"[*`~]|__")
+_LOOKALIKES = str.maketrans("аеорсухіѕԁΑΒΕΗΙΚΜΝΟΡΤΧАВЕКМНОРСТХІЅ", "aeopcyxisdABEHIKMNOPTXABEKMHOPCTXIS")
+_BLOB = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,20000}={0,2}(?![\w+/=-])")
+_MOST_BLOBS = 200
+"""Encoded stretches of one text that are looked into; the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """`text[start:end]` talks to a model.
+
+    instruction: a sentence that does. exfiltration: an image whose address leaves a place open for data. encoded: base64 or
+    hexadecimal digits of text that talks to a model.
+    """
+
+    start: int
+    end: int
+    kind: Literal["instruction", "exfiltration", "encoded"]
+
+
+def planted(text: str) -> list[Planted]:
+    """Return what in a document's text talks to a model, by ascending start.
+
+    Headings and code are looked at too. Cost: linear; about 1.3 ms for 1,000 characters.
+    """
+    found = [Planted(start, end, "instruction") for start, end in _pieces(text) if addresses_model(text[start:end])]
+    found += [Planted(*match.span(), "exfiltration") for match in SLOT.finditer(text)]
+    found += [Planted(start, end, "encoded") for start, end in _encoded(text)]
+    return sorted(found, key=lambda span: (span.start, span.end))
 
 
 def addresses_model(sentence: str) -> bool:
     """Return whether the sentence, as it stands in the document, reads as an instruction to a model."""
-    shown = strip_invisible(sentence)
-    return any(rule.search(shown) for rule in _RULES)
+    shown = _shown(sentence)
+    return _opens(shown) or _dictates(shown)
 
 
 def tainted_spans(text: str) -> list[tuple[int, int]]:
-    """Return where `text` speaks to a model: from such a sentence to the end of its paragraph, in order, never overlapping."""
-    spans: list[tuple[int, int]] = []
-    for start, end in sentence_spans(text):
-        if (not spans or start >= spans[-1][1]) and addresses_model(text[start:end]):
-            blank_line = text.find("\n\n", end)
-            spans.append((start, len(text) if blank_line < 0 else blank_line))
-    return spans
+    """Return what of `text` no answer may rest on, in order, never overlapping.
+
+    A sentence that talks to a model taints what follows to the end of its paragraph, for that may be what it wants said; one that only
+    dictates the reply's form taints itself. So does whatever is encoded or an image open for data.
+    """
+    reached: list[tuple[int, int]] = [(span.start, span.end) for span in planted(text) if span.kind != "instruction"]
+    for start, end in _pieces(text):
+        shown = _shown(text[start:end])
+        if _opens(shown) or (_dictates(shown) and AHEAD.search(shown)):
+            reached.append((start, _PARAGRAPH_END.search(text, end).start()))  # type: ignore[union-attr]  # \Z always matches
+        elif _dictates(shown):
+            reached.append((start, end))
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(reached):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Every sentence, and the lines that are none: headings, code, a table's header."""
+    at = 0
+    for start, end in [*sentence_spans(text), (len(text), len(text))]:
+        for line in re.finditer(r"[^\n]*\w[^\n]*", text[at:start]):
+            yield at + line.start(), at + line.end()
+        if start < end:
+            yield start, end
+        at = end
+
+
+def _shown(sentence: str) -> str:
+    """The sentence as it looks: without markup for emphasis, in plain letters where others only look like them."""
+    text = strip_invisible(sentence)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        if re.search("[a-zA-Z]", text):
+            text = text.translate(_LOOKALIKES)
+    return " ".join(_EMPHASIS.sub("", text).split())
+
+
+def _opens(shown: str) -> bool:
+    return any(rule.search(shown) for rule in OPENING)
+
+
+def _dictates(shown: str) -> bool:
+    return bool(_OF_A_REPLY.search(shown)) and any(rule.search(shown) for rule in DICTATING)
+
+
+def _encoded(text: str) -> Iterator[tuple[int, int]]:
+    for number, blob in enumerate(_BLOB.finditer(text)):
+        if number == _MOST_BLOBS:
+            return
+        if any(addresses_model(line) for decoded in _decoded(blob[0]) for line in decoded.splitlines()):
+            yield blob.span()
+
+
+def _decoded(blob: str) -> Iterator[str]:
+    """What the digits say, if that is text."""
+    bare = blob.rstrip("=")
+    for decode in (bytes.fromhex, lambda digits: base64.b64decode(digits + "=" * (-len(digits) % 4), altchars=b"-_")):
+        try:
+            yield decode(bare).decode("utf-8")
+        except (ValueError, binascii.Error):
+            continue

@@ -30,7 +30,7 @@ from rag.passages import Passage, pack
 from rag.prompts import ABSTAIN, load_prompt
 from rag.question import parts, standalone
 from rag.retrieve import Retriever, SearchResult
-from rag.sanitize import sanitize
+from rag.sanitize import DraftSanitizer, is_loaded, sanitize
 from rag.sentences import sentence_spans
 
 GENERATORS = ("extractive", "openai", "gguf")
@@ -62,9 +62,9 @@ class _Reply:
         return self.add_cited(text, [(passage, start, end) for start, end in spans], support)
 
     def add_cited(self, text: str, spans: Sequence[tuple[Passage, int, int]], support: float) -> AnswerSentence:
-        """Add a sentence with its citations; a span that is cited already keeps its marker."""
+        """Add a sentence, sanitized, with its citations; a span that is cited already keeps its marker."""
         markers = [self._marker(passage, start, end) for passage, start, end in spans]
-        sentence = AnswerSentence(text, tuple(dict.fromkeys(markers)), True, support)
+        sentence = AnswerSentence(sanitize(text), tuple(dict.fromkeys(markers)), True, support)
         self.sentences.append(sentence)
         return sentence
 
@@ -249,12 +249,16 @@ def _generated(
     started = time.perf_counter()
     prompt = load_prompt("answer@1").render(question=question, passages=passages, history=history)
     pieces: list[str] = []
+    draft_shown = DraftSanitizer()
     for piece in model.stream(prompt, max_tokens=settings.max_answer_tokens):
         if isinstance(piece, Usage):
             reply.usage = piece
         else:
             pieces.append(piece)
-            yield AnswerEvent("token", {"text": piece})
+            if shown := draft_shown.feed(piece):
+                yield AnswerEvent("token", {"text": shown})
+    if shown := draft_shown.close():
+        yield AnswerEvent("token", {"text": shown})
     reply.generate_s = time.perf_counter() - started
     draft = sanitize("".join(pieces)).strip()
     if not draft:
@@ -267,15 +271,18 @@ def _generated(
             continue
         attached = attach_citations(text, evidence)
         spans = [(passages[span.marker - 1], span.start, span.end) for span in attached.citations]
-        if not attached.supported or addresses_model(text) or any(_is_tainted(*span) for span in spans):
-            log.info("dropped a sentence: %s", attached.reason or "it rests on text that speaks to a model")
+        if not attached.supported or addresses_model(text) or any(_is_barred(*span) for span in spans):
+            log.info("dropped a sentence: %s", attached.reason or "it rests on text that is not quoted")
             continue
         yield _sentence_event(reply.add_cited(attached.text, spans, attached.support))
     reply.verify_s = time.perf_counter() - started
 
 
-def _is_tainted(passage: Passage, start: int, end: int) -> bool:
-    return any(first < end and start < last for first, last in tainted_spans(passage.text))
+def _is_barred(passage: Passage, start: int, end: int) -> bool:
+    """Whether a span speaks to a model, or would load something where the quote is rendered."""
+    return is_loaded(passage.text[start:end]) or any(
+        first < end and start < last for first, last in tainted_spans(passage.text)
+    )
 
 
 def _marked(sentence: AnswerSentence) -> str:

@@ -412,7 +412,7 @@ def test_a_fallback_also_names_the_part_that_nothing_answers(mill: Loremill, scr
 def test_tokens_come_before_the_verified_sentences(mill: Loremill, scripted: Callable[..., Scripted]) -> None:
     scripted("Parental leave is 20 weeks. ", "The moon is made of cheese.")
     events = list(stream(mill, QUESTION, generator="openai"))
-    assert [event.kind for event in events] == ["passages", "token", "token", "sentence", "answer"]
+    assert [event.kind for event in events] == ["passages", "token", "token", "token", "sentence", "answer"]
     assert_joined(events)
 
 

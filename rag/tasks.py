@@ -1,0 +1,45 @@
+"""Tasks in a document: sentences that ask for a text to be written, found or worked out.
+
+No rule can tell an order to a model from an ordinary assignment by its wording alone; but neither answers a question that is about
+something else. So the answerer passes over a task that shares nothing with the question.
+"""
+
+from __future__ import annotations
+
+import re
+
+_OPENING = (
+    r"(?:(?:\W{0,5}(?:please|kindly|also|now|then|next|and|finally|additionally|lastly|first|instead|hey|hi|hello)\b[,:]?\s*){0,3}"
+    r"(?:\W{0,5}(?:(?:can|could|would|will) you|i (?:want|need|would like) you to|i\'d like you to|your task is to|you (?:must|should|have to))\s+"
+    r"(?:please\s+|also\s+|now\s+)?)?)"
+)
+_VERBS = (  # what a writer or an assistant is asked to do; not "ask", "send", "use" or "see", which tell a reader where to turn
+    "add|analy[sz]e|anagram|answer|append|argue|assess|assume|augment|brainstorm|break down|calculate|capitali[sz]e|categori[sz]e|choose|"
+    "classify|combine|compare|compile|compose|compute|conclude|construct|convert|convince|correct|craft|create|critique|decode|define|"
+    "demonstrate|describe|design|detail|determine|develop|devise|differentiate|discuss|draft|edit|elaborate|embed|emphasi[sz]e|encode|"
+    "encourage|encrypt|enhance|estimate|evaluate|examine|explain|explore|express|extract|fill in|find|fix|forecast|format|formulate|"
+    "generate|give|group|guess|highlight|identify|illustrate|imagine|include|incorporate|infuse|inject|insert|integrate|interpret|"
+    "introduce|invent|jumble|justify|list|look up|make up|mention|misspell|modify|name|narrate|outline|paraphrase|persuade|predict|present|"
+    "pretend|produce|promote|proofread|propose|prove|provide|rank|rate|rearrange|recite|recommend|refactor|render|repeat|rephrase|replace|"
+    "research|respond|reverse|review|rewrite|roleplay|scramble|search|show|simplify|simulate|sing|solve|spell|state|substitute|suggest|"
+    "summari[sz]e|tell|think of|translate|transform|verify|weave|write"
+)
+_TASK = re.compile(rf"{_OPENING}\W{{0,5}}(?:{_VERBS})\b(?!\s*[:|;=])", re.IGNORECASE)
+_INTERROGATIVE = re.compile(
+    r"\W{0,5}(?:what\'?s?|which|who|whom|whose|how|why|when|where)\s+(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|to)\b",
+    re.IGNORECASE,
+)
+_LINE = re.compile(r"\n[ \t>]*(?=[A-Z\"\'])")
+
+
+def is_task(sentence: str) -> bool:
+    """Return whether the sentence asks for something to be written or worked out, or asks a question."""
+    return bool(_TASK.match(sentence) or _INTERROGATIVE.match(sentence))
+
+
+def task_within(text: str, start: int, end: int) -> int:
+    """Return where in the sentence `text[start:end]` a task begins on a line of its own; `end` if nowhere.
+
+    A line put into a text without a full stop before it runs on with the sentence there.
+    """
+    return next((line.start() for line in _LINE.finditer(text, start, end) if is_task(text[line.end() : end])), end)
