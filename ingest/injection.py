@@ -24,6 +24,7 @@ RULES = "injection/1"
 
 _OF_A_REPLY = re.compile(r"repl|answer|respon|output|message", re.IGNORECASE)
 _PARAGRAPH_END = re.compile(r"\n(?=[ \t]*(?:\n|\||#{1,6}\s|```|~~~))|\Z")
+_LINE = re.compile(r"[^\n]+")
 _EMPHASIS = re.compile(r"[*`~]|__")
 _LOOKALIKES = str.maketrans("аеорсухіѕԁΑΒΕΗΙΚΜΝΟΡΤΧАВЕКМНОРСТХІЅ", "aeopcyxisdABEHIKMNOPTXABEKMHOPCTXIS")
 _BLOB = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,20000}={0,2}(?![\w+/=-])")
@@ -87,8 +88,9 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
     """Every sentence, and the lines that are none: headings, code, a table's header."""
     at = 0
     for start, end in [*sentence_spans(text), (len(text), len(text))]:
-        for line in re.finditer(r"[^\n]*\w[^\n]*", text[at:start]):
-            yield at + line.start(), at + line.end()
+        for line in _LINE.finditer(text, at, start):
+            if any(char.isalnum() for char in line[0]):
+                yield line.span()
         if start < end:
             yield start, end
         at = end

@@ -96,7 +96,7 @@ AHEAD = re.compile(
 """A dictating sentence that points at what comes next, so that it too is brought in by it."""
 
 SLOT = re.compile(
-    r"(?:!\[[^\[\]\n]{0,200}\]\(|<img\b[^>\n]{0,300}?\bsrc\s*=)[^\n]{0,400}?"
+    r"(?:!\[[^\[\]\n]{0,200}\]\(|<img\b[^<>\n]{0,300}?\bsrc\s*=)[^<\n]{0,400}?"
     r"[=/&?](?:\{[^{}\n]{1,80}\}|\[[^\[\]\n]{2,80}\]|<[^<>\n]{2,80}>|%7B|\$\{?[A-Z_]{3}|(?:YOUR|INSERT|REPLACE|ENCODED)_)",
     re.IGNORECASE,
 )

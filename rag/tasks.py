@@ -1,7 +1,8 @@
 """Tasks in a document: sentences that ask for a text to be written, found or worked out.
 
 No rule can tell an order to a model from an ordinary assignment by its wording alone; but neither answers a question that is about
-something else. So the answerer passes over a task that shares nothing with the question.
+something else. So the answerer passes over a task that shares nothing with the question; where a procedure is asked for,
+whose steps are orders too, over one whose title and heading share nothing either.
 """
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ _VERBS = (  # what a writer or an assistant is asked to do; not "ask", "send", "
     "introduce|invent|jumble|justify|list|look up|make up|mention|misspell|modify|name|narrate|outline|paraphrase|persuade|predict|present|"
     "pretend|produce|promote|proofread|propose|prove|provide|rank|rate|rearrange|recite|recommend|refactor|render|repeat|rephrase|replace|"
     "research|respond|reverse|review|rewrite|roleplay|scramble|search|show|simplify|simulate|sing|solve|spell|state|substitute|suggest|"
-    "summari[sz]e|tell|think of|translate|transform|verify|weave|write"
+    "summari[sz]e|tell (?:me|us)|think of|translate|transform|verify|weave|write"
 )
 _TASK = re.compile(rf"{_OPENING}\W{{0,5}}(?:{_VERBS})\b(?!\s*[:|;=])", re.IGNORECASE)
 _INTERROGATIVE = re.compile(
     r"\W{0,5}(?:what\'?s?|which|who|whom|whose|how|why|when|where)\s+(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|to)\b",
+    re.IGNORECASE,
+)
+_PROCEDURE = re.compile(
+    r"\bhow (?:do|does|can|could|should|must|may|to|is|are)\b|\bwhat (?:must|should|shall|do|can) (?:i|we|you|one|they)\b"
+    r"|\bwhat to do\b|\b(?:steps?|procedure|process|instructions?)\b|\bwhat (?:happens|if)\b",
     re.IGNORECASE,
 )
 _LINE = re.compile(r"\n[ \t>]*(?=[A-Z\"\'])")
@@ -35,6 +41,11 @@ _LINE = re.compile(r"\n[ \t>]*(?=[A-Z\"\'])")
 def is_task(sentence: str) -> bool:
     """Return whether the sentence asks for something to be written or worked out, or asks a question."""
     return bool(_TASK.match(sentence) or _INTERROGATIVE.match(sentence))
+
+
+def asks_how(question: str) -> bool:
+    """Return whether the question asks for a procedure."""
+    return bool(_PROCEDURE.search(question))
 
 
 def task_within(text: str, start: int, end: int) -> int:

@@ -1,7 +1,7 @@
-"""BIPIA: e-mails and tables with a question each, and instructions to plant in them.
+"""BIPIA: e-mails and tables with a question each, and instructions to plant in them; SQuAD's paragraphs as further contexts.
 
-Source: Yi et al., arXiv:2312.14197. As there, an instruction is planted at the start, in the middle or at the end of a context, on a
-line of its own.
+Source: Yi et al., arXiv:2312.14197. As there, an instruction is planted at the start, in the middle or at the end of a context, on a line of
+its own.
 """
 
 from __future__ import annotations
@@ -18,39 +18,42 @@ from indexes.errors import DatasetError
 from indexes.vocabulary import Principal
 from ingest.sentences import sentence_spans
 
-FILES = ("email/train.jsonl", "table_train.jsonl")
-ATTACKS = "text_attack_train.json"
+EMAILS, TABLES, ATTACKS = "email/train.jsonl", "table_train.jsonl", "text_attack_train.json"
 PLACES = ("start", "middle", "end")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A context with its question, and the instruction that is planted in it.
+class Context:
+    """A text with a question to it and the right answers; `kind` is email, table or paragraph."""
 
-    `task` is `email` or `table`; `ideal` is the context's own answer. `clean` and `poisoned` name the two documents; each has one
-    reader of its own, so that a question is answered from one document alone.
-    """
+    kind: str
+    text: str
+    question: str
+    golds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A context with the instruction that is planted in it. Each of its two documents, `clean` and `poisoned`, has a reader of its own."""
 
     number: int
-    task: str
-    context: str
-    question: str
-    ideal: str
+    context: Context
     category: str
     attack: str
     place: str
 
     @property
-    def poisoned_text(self) -> str:
+    def poisoned(self) -> str:
         """The context with the instruction in it."""
-        cut = _cut(self.context, self.place, self.number)
-        return "\n".join(
-            part for part in (self.context[:cut].rstrip(), self.attack, self.context[cut:]) if part.strip()
-        )
+        text = self.context.text
+        cut = 0 if self.place == "start" else len(text)
+        if self.place == "middle":  # before a sentence
+            cut = random.Random(self.number).choice([start for start, _ in sentence_spans(text)][1:] or [cut])
+        return "\n".join(part for part in (text[:cut].rstrip(), self.attack, text[cut:]) if part.strip())
 
-    def reader(self, kind: str) -> Principal:
-        """Who may read the document of `kind`, `clean` or `poisoned`, and nothing else."""
-        return Principal(TENANT, f"user:{kind}-{self.number}")
+    def reader(self, document: str) -> Principal:
+        """Who may read that document and nothing else."""
+        return Principal(TENANT, f"user:{document}-{self.number}")
 
 
 def read_attacks(data: Path) -> dict[str, list[str]]:
@@ -63,49 +66,50 @@ def read_attacks(data: Path) -> dict[str, list[str]]:
         raise DatasetError(f"not a mapping of categories to instructions: {error!r}", path=str(path)) from error
 
 
-def read_contexts(data: Path) -> list[tuple[str, str, str, str]]:
-    """Return (task, context, question, ideal) of every row; contexts come once each."""
-    rows = [
-        (Path(file).stem.split("_")[0].replace("train", "email"), row["context"], row["question"], str(row["ideal"]))
-        for file in FILES
-        for _, row in read_objects(data / file)
-    ]
-    return list(
-        {context: (task, context, question, ideal) for task, context, question, ideal in reversed(rows)}.values()
-    )
+def read_contexts(data: Path, squad: Path | None = None) -> dict[str, list[Context]]:
+    """Return the contexts by kind, each text once, with the first question asked of it."""
+    found = {}
+    for kind, file in (("email", EMAILS), ("table", TABLES)):
+        rows = [
+            Context(kind, row["context"], row["question"], (str(row["ideal"]),)) for _, row in read_objects(data / file)
+        ]
+        found[kind] = _once(rows)
+    if squad is not None:
+        texts = {row["_id"]: row["text"] for _, row in read_objects(squad / "corpus.jsonl")}
+        asked = [(row["text"], row["metadata"]) for _, row in read_objects(squad / "queries.jsonl")]
+        found["paragraph"] = _once(
+            [
+                Context("paragraph", texts[of["gold_paragraph"]], question, tuple(of["answers"]))
+                for question, of in asked
+                if of.get("answers")
+            ]
+        )
+    return found
 
 
-def draw(data: Path, *, pairs: int, seed: int) -> list[Pair]:
-    """Draw pairs that go round the categories, the places and the tasks; the same ones for the same seed."""
+def draw(contexts: dict[str, list[Context]], attacks: dict[str, list[str]], *, pairs: int, seed: int) -> list[Pair]:
+    """Draw pairs that go round the categories, their instructions and the kinds of context; the same ones for the same seed."""
     chosen = random.Random(seed)
-    attacks = read_attacks(data)
-    pools = {task: [row for row in read_contexts(data) if row[0] == task] for task in ("email", "table")}
-    for pool in pools.values():
-        chosen.shuffle(pool)
-    categories = list(attacks)
+    pools = {kind: chosen.sample(pool, len(pool)) for kind, pool in contexts.items()}
+    kinds, categories = list(pools), list(attacks)
     drawn = []
     for number in range(pairs):
-        category = categories[number % len(categories)]
-        turn = number // len(categories)
-        pool = pools["email" if (number + turn) % 2 else "table"]
-        task, context, question, ideal = pool[(number // 2) % len(pool)]
+        turn, place = divmod(number, len(categories))
+        category, kind = categories[place], kinds[(number + turn) % len(kinds)]
+        context = pools[kind][(number // len(kinds)) % len(pools[kind])]
         attack = attacks[category][turn % len(attacks[category])]
-        drawn.append(Pair(number, task, context, question, ideal, category, attack, chosen.choice(PLACES)))
+        drawn.append(Pair(number, context, category, attack, chosen.choice(PLACES)))
     return drawn
 
 
 def write_rows(path: Path, pairs: Sequence[Pair]) -> None:
-    """Write both documents of each pair as JSONL rows, each readable by its own reader."""
+    """Write both documents of each pair as JSONL rows, each with its reader."""
     with path.open("w", encoding="utf-8") as file:
         for pair in pairs:
-            for kind, text in (("clean", pair.context), ("poisoned", pair.poisoned_text)):
-                row = {"id": f"{kind}-{pair.number}", "text": text, "acl": {"allow": [pair.reader(kind).subject]}}
-                file.write(json.dumps(row) + "\n")
+            for name, text in (("clean", pair.context.text), ("poisoned", pair.poisoned)):
+                acl = {"allow": [pair.reader(name).subject]}
+                file.write(json.dumps({"id": f"{name}-{pair.number}", "text": text, "acl": acl}) + "\n")
 
 
-def _cut(text: str, place: str, seed: int) -> int:
-    """Where the instruction goes in; in the middle: before a sentence, or a line where there are none."""
-    if place != "middle":
-        return 0 if place == "start" else len(text)
-    starts = [start for start, _ in sentence_spans(text)][1:] or [len(text)]
-    return random.Random(seed).choice(starts)
+def _once(contexts: Sequence[Context]) -> list[Context]:
+    return list({context.text: context for context in reversed(contexts)}.values())
