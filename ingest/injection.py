@@ -23,7 +23,7 @@ RULES = "injection/1"
 """Raised when the rules change, so that unchanged documents are looked at again."""
 
 _OF_A_REPLY = re.compile(r"repl|answer|respon|output|message", re.IGNORECASE)
-_PARAGRAPH_END = re.compile(r"\n(?=[ \t]*(?:\n|\||#{1,6}\s|```|~~~))|\Z")
+_PARAGRAPH_END = re.compile(r"\n(?=[ \t]*(?:\n|\||#{1,6}\s|```|~~~))")
 _LINE = re.compile(r"[^\n]+")
 _EMPHASIS = re.compile(r"[*`~]|__")
 _LOOKALIKES = str.maketrans("аеорсухіѕԁΑΒΕΗΙΚΜΝΟΡΤΧАВЕКМНОРСТХІЅ", "aeopcyxisdABEHIKMNOPTXABEKMHOPCTXIS")
@@ -51,9 +51,7 @@ def planted(text: str) -> list[Planted]:
     Headings and code are looked at too. Cost: linear; about 1.3 ms for 1,000 characters.
     """
     found = [Planted(start, end, "instruction") for start, end in _pieces(text) if addresses_model(text[start:end])]
-    found += [Planted(*match.span(), "exfiltration") for match in SLOT.finditer(text)]
-    found += [Planted(start, end, "encoded") for start, end in _encoded(text)]
-    return sorted(found, key=lambda span: (span.start, span.end))
+    return sorted([*found, *_disguised(text)], key=lambda span: (span.start, span.end))
 
 
 def addresses_model(sentence: str) -> bool:
@@ -68,11 +66,12 @@ def tainted_spans(text: str) -> list[tuple[int, int]]:
     A sentence that talks to a model taints what follows to the end of its paragraph, for that may be what it wants said; one that only
     dictates the reply's form taints itself. So does whatever is encoded or an image open for data.
     """
-    reached: list[tuple[int, int]] = [(span.start, span.end) for span in planted(text) if span.kind != "instruction"]
+    reached = [(span.start, span.end) for span in _disguised(text)]
     for start, end in _pieces(text):
         shown = _shown(text[start:end])
         if _opens(shown) or (_dictates(shown) and AHEAD.search(shown)):
-            reached.append((start, _PARAGRAPH_END.search(text, end).start()))  # type: ignore[union-attr]  # \Z always matches
+            ahead = _PARAGRAPH_END.search(text, end)
+            reached.append((start, ahead.start() if ahead else len(text)))
         elif _dictates(shown):
             reached.append((start, end))
     merged: list[tuple[int, int]] = []
@@ -112,6 +111,12 @@ def _opens(shown: str) -> bool:
 
 def _dictates(shown: str) -> bool:
     return bool(_OF_A_REPLY.search(shown)) and any(rule.search(shown) for rule in DICTATING)
+
+
+def _disguised(text: str) -> Iterator[Planted]:
+    """What is no sentence: images open for data, and encoded instructions."""
+    yield from (Planted(*match.span(), "exfiltration") for match in SLOT.finditer(text))
+    yield from (Planted(start, end, "encoded") for start, end in _encoded(text))
 
 
 def _encoded(text: str) -> Iterator[tuple[int, int]]:

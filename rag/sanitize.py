@@ -28,14 +28,14 @@ _OPEN_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 _AUTOLINK = re.compile(r"<((?:[a-zA-Z][a-zA-Z0-9+.-]*://|mailto:|www\.)[^<>\s]*)>", re.IGNORECASE)
 _URL = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]*://|mailto:|www\.)[^\s<>\"'`)\]]+", re.IGNORECASE)
 _ADDRESS = re.compile(r"://|www\.|mailto:", re.IGNORECASE)
-_WORD_AT_END = re.compile(r"[!-~]*\Z")
+_ASCII = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _SCRIPT_URL = re.compile(r"\b((?:javascript|vbscript)\s*:|data\s*:(?=[\w.+-]+/|[;,]))(?=\S)", re.IGNORECASE)
 _LOADED = re.compile(
     r"!\[(?!\d{1,3}\])"  # an image, whatever its form; `![1]` is an exclamation with its marker
     r"|<\s*(?:img|image|svg|i?frame|frameset|object|embed|applet|video|audio|source|track|link|script|style|base|meta|form|input)\b"
     r"|<[a-zA-Z][^<>]{0,500}?[\s/\"'](?:src|srcset|style|background|poster|data|action|formaction|xlink:href|on[a-z]{3,30})\s*="
-    r"|\b(?:javascript|vbscript)\s*:\s*\S",
+    r"|\b(?:javascript|vbscript):(?=\S)",
     re.IGNORECASE,
 )
 _ENDLESS = 50  # nested links deeper than this are broken up, not unwrapped
@@ -77,7 +77,7 @@ class DraftSanitizer:
     def feed(self, piece: str) -> str:
         """Return what can be shown now; may be empty."""
         self._held += strip_invisible(piece)
-        cut = _WORD_AT_END.search(self._held).start()  # type: ignore[union-attr]  # it matches the empty end too
+        cut = len(self._held.rstrip(_ASCII))
         if _ADDRESS.search(_legible(self._held[self._last_blank() :])):
             cut = self._last_blank()
         shown, self._held = self._held[:cut], self._held[cut:]

@@ -27,7 +27,7 @@ _VERBS = (  # what a writer or an assistant is asked to do; not "ask", "send", "
 )
 _TASK = re.compile(rf"{_OPENING}\W{{0,5}}(?:{_VERBS})\b(?!\s*[:|;=])", re.IGNORECASE)
 _INTERROGATIVE = re.compile(
-    r"\W{0,5}(?:what\'?s?|which|who|whom|whose|how|why|when|where)\s+(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|to)\b",
+    r"\W{0,5}(?:what['’]s\b|(?:what|which|who|whom|whose|how|why|when|where)(?:\s+\w+){0,1}?\s+(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|to)\b)",
     re.IGNORECASE,
 )
 _PROCEDURE = re.compile(

@@ -95,7 +95,7 @@ def draw(contexts: dict[str, list[Context]], attacks: dict[str, list[str]], *, p
     drawn = []
     for number in range(pairs):
         turn, place = divmod(number, len(categories))
-        category, kind = categories[place], kinds[(number + turn) % len(kinds)]
+        category, kind = categories[place], kinds[(place + turn) % len(kinds)]
         context = pools[kind][(number // len(kinds)) % len(pools[kind])]
         attack = attacks[category][turn % len(attacks[category])]
         drawn.append(Pair(number, context, category, attack, chosen.choice(PLACES)))
