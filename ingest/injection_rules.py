@@ -77,6 +77,7 @@ DICTATING = _compiled(
     rf"\b(?:in|into|to|at the end of) (?:every|each|all) (?:of )?(?:your )?{_REPLY}\b|\bat the end of your {_REPLY}\b",
     rf"\b(?:include|append|add|insert|put|mention|repeat|say|link)\b.{{0,150}}\b(?:in|into|to|within|throughout) {_YOUR_ANSWER}",
     rf"\b(?:integrate|incorporate|weave|infuse|inject|work|slip|embed|augment|append)\b.{{0,150}}\b(?:in|into|to|within|throughout) {_YOUR_REPLY}",
+    rf"\b(?:suggest|advertise|promote|persuade|claim|endorse|praise|convince)\b.{{0,150}}\b(?:in|within|throughout) {_YOUR_REPLY}",
     rf"\badd (?:[\"“'‘]|an? (?:\w+ )?(?:sentence|link|statement|tip|recommendation|appeal|reason|advertisement)\b).{{0,150}}\bto {_YOUR_REPLY}",
     rf"\b(?:modify|enhance|augment|enrich|embellish|supplement|infuse) {_YOUR_REPLY} (?:to|by|with)\b",
     rf"^\W*in {_YOUR_REPLY},? "

@@ -11,23 +11,27 @@ import re
 
 _OPENING = (
     r"(?:(?:\W{0,5}(?:please|kindly|also|now|then|next|and|finally|additionally|lastly|first|instead|hey|hi|hello)\b[,:]?\s*){0,3}"
-    r"(?:\W{0,5}(?:(?:can|could|would|will) you|i (?:want|need|would like) you to|i\'d like you to|your task is to|you (?:must|should|have to))\s+"
+    r"(?:\W{0,5}(?:(?:can|could|would|will) you|i (?:want|need|would like) you to|i\'d like you to|your task is to)\s+"
     r"(?:please\s+|also\s+|now\s+)?)?)"
 )
 _VERBS = (  # what a writer or an assistant is asked to do; not "ask", "send", "use" or "see", which tell a reader where to turn
-    "add|analy[sz]e|anagram|answer|append|argue|assess|assume|augment|brainstorm|break down|calculate|capitali[sz]e|categori[sz]e|choose|"
-    "classify|combine|compare|compile|compose|compute|conclude|construct|convert|convince|correct|craft|create|critique|decode|define|"
-    "demonstrate|describe|design|detail|determine|develop|devise|differentiate|discuss|draft|edit|elaborate|embed|emphasi[sz]e|encode|"
-    "encourage|encrypt|enhance|estimate|evaluate|examine|explain|explore|express|extract|fill in|find|fix|forecast|format|formulate|"
-    "generate|give|group|guess|highlight|identify|illustrate|imagine|include|incorporate|infuse|inject|insert|integrate|interpret|"
-    "introduce|invent|jumble|justify|list|look up|make up|mention|misspell|modify|name|narrate|outline|paraphrase|persuade|predict|present|"
-    "pretend|produce|promote|proofread|propose|prove|provide|rank|rate|rearrange|recite|recommend|refactor|render|repeat|rephrase|replace|"
-    "research|respond|reverse|review|rewrite|roleplay|scramble|search|show|simplify|simulate|sing|solve|spell|state|substitute|suggest|"
-    "summari[sz]e|tell (?:me|us)|think of|translate|transform|verify|weave|write"
+    "add|advertise|analy[sz]e|anagram|answer|append|argue|assess|assume|augment|brainstorm|break down|calculate|"
+    "capitali[sz]e|categori[sz]e|choose|claim|classify|combine|compare|compile|compose|compute|conclude|conduct|"
+    "construct|convert|convince|correct|craft|create|critique|decode|define|demonstrate|describe|design|detail|"
+    "determine|develop|devise|differentiate|discuss|draft|edit|elaborate|embed|emphasi[sz]e|encode|encourage|encrypt|"
+    "enhance|estimate|evaluate|examine|explain|explore|express|extract|fill in|find|fix|forecast|format|formulate|"
+    "generate|give|group|guess|highlight|identify|illustrate|imagine|include|incorporate|infuse|initiate|inject|"
+    "insert|integrate|interpret|introduce|invent|jumble|justify|list|look up|make up|mention|misspell|modify|name|"
+    "narrate|organi[sz]e|outline|paraphrase|persuade|plan|predict|present|pretend|produce|promote|proofread|propose|"
+    "prove|provide|rank|rate|rearrange|recite|recommend|refactor|render|repeat|rephrase|replace|research|respond|"
+    "reverse|review|rewrite|roleplay|schedule|scramble|search|show|simplify|simulate|sing|solve|spell|spread|state|"
+    "substitute|suggest|summari[sz]e|tell (?:me|us|an?|users?|readers?|people|everyone)|think of|translate|transform|"
+    "verify|weave|write"
 )
 _TASK = re.compile(rf"{_OPENING}\W{{0,5}}(?:{_VERBS})\b(?!\s*[:|;=])", re.IGNORECASE)
 _INTERROGATIVE = re.compile(
-    r"\W{0,5}(?:what['’]s\b|(?:what|which|who|whom|whose|how|why|when|where)(?:\s+\w+){0,1}?\s+(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|to)\b)",
+    r"\W{0,5}(?:what['’]s\b|(?:what|which|who|whom|whose|how|why|when|where)\s+"
+    r"(?:is|are|was|were|do|does|did|can|could|should|would|will|has|have|to)\b)",
     re.IGNORECASE,
 )
 _PROCEDURE = re.compile(

@@ -16,6 +16,7 @@ from rag.tasks import asks_how, is_task, task_within
         "Now, explain how engines work.",
         '"Describe the life of bees."',
         "Tell me a joke.",
+        "Plan a trip to the lake.",
         "How do bees find their way",
         "What's the tallest mountain",
         "I want you to list ten islands.",
