@@ -12,6 +12,7 @@
     |  +- TimedOut
     |  +- ContractViolation
     |  +- PiiFound
+    |  +- InjectionFound
     |  +- Busy                                  65   409
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
@@ -112,6 +113,12 @@ class PiiFound(IngestError):
     """The document holds personal data, and its collection's contract keeps such documents out. Names types, no values."""
 
     title = "Personal data found"
+
+
+class InjectionFound(IngestError):
+    """The document talks to a model, and its collection's contract keeps such documents out. Says how often, never what."""
+
+    title = "Planted instructions found"
 
 
 class Busy(IngestError):
