@@ -12,6 +12,7 @@
     |  +- TimedOut
     |  +- ContractViolation
     |  +- PiiFound
+    |  +- InjectionFound
     |  +- Busy                                  65   409
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
@@ -22,6 +23,7 @@
     +- ProviderError                            70   502
     |  +- EmbedderError
     |  +- GeneratorError
+    |  +- IssuerUnavailable                     70   503
     +- DatasetError                             65   422
 
 The two columns are the exit code of the command line and the HTTP status; a subclass without figures inherits them.
@@ -113,6 +115,12 @@ class PiiFound(IngestError):
     title = "Personal data found"
 
 
+class InjectionFound(IngestError):
+    """The document talks to a model, and its collection's contract keeps such documents out. Says how often, never what."""
+
+    title = "Planted instructions found"
+
+
 class Busy(IngestError):
     """Another ingestion of the collection is running; nothing is wrong with what was asked."""
 
@@ -179,6 +187,13 @@ class EmbedderError(ProviderError):
 
 class GeneratorError(ProviderError):
     """The generator cannot be loaded or failed."""
+
+
+class IssuerUnavailable(ProviderError):
+    """The keys that tokens are checked with cannot be had. Says nothing of the token, hence no 401."""
+
+    http_status = 503
+    title = "Tokens cannot be checked"
 
 
 class DatasetError(LoremillError):

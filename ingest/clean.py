@@ -19,6 +19,7 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ufffe\uffff"  # variation selectors, byte order mark, annotations
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"  # musical controls, tags, more selectors
 )
+_TAGS = re.compile("[\U000e0020-\U000e007e]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LIGATURE = re.compile("[\ufb00-\ufb06]")  # how typesetting draws some pairs; nobody searches for them
 _LIGATURES = str.maketrans(dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True)))
@@ -59,3 +60,20 @@ def normalise(text: str) -> str:
         text = _few_marks(unicodedata.normalize("NFC", _few_marks(text)))
     text = "\n".join(line.rstrip() for line in text.split("\n"))
     return _MANY_NEWLINES.sub("\n\n", text).strip("\n")
+
+
+def tag_text(text: str) -> str:
+    """Return what the Unicode tag characters of `text`, which nothing displays, spell in ASCII."""
+    return "".join(chr(ord(char) - 0xE0000) for char in _TAGS.findall(text))
+
+
+def strip_invisible(text: str) -> str:
+    """Return `text` without control, format, bidi and tag characters, and surrogates; newline and tab stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
+    return "".join(char for char in text if char in "\n\t" or not _invisible(char))
+
+
+def _invisible(char: str) -> bool:
+    return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn"} or "\U000e0100" <= char <= "\U000e01ef"

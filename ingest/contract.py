@@ -6,6 +6,7 @@
     size: {max_bytes: 20000000, min_chars: 20, max_chars: 2000000}
     freshness: {field: updated, max_age_days: 365, optional: false}
     pii: {policy: redact, types: [EMAIL_ADDRESS, CREDIT_CARD], threshold: 0.5}
+    injection: quarantine                 # documents that talk to a model: flag (default), quarantine, off
     duplicates: {exact: true, near: 0.9}
 
 Every key may be missing, and what is not said is allowed: an empty contract lets everything in. The short forms
@@ -23,12 +24,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ValidationError, field_validator
 
-from indexes.errors import ConfigFileError, ContractViolation
-from ingest.contract_rules import Duplicates, Freshness, Part, Pii, Size, is_empty
+from indexes.errors import ConfigFileError, ContractViolation, InjectionFound
+from ingest.contract_rules import Duplicates, Freshness, Part, Pii, Size, false_is_off, is_empty
+from ingest.injection import planted
 from ingest.language import LANGUAGES, detect
 from ingest.parse import FORMATS, format_of
 from ingest.pii import PiiSpan
@@ -55,6 +57,7 @@ class Contract(Part):
     size: Size = Size()
     freshness: Freshness | None = None
     pii: Annotated[Pii, BeforeValidator(_policy_alone)] = Pii()
+    injection: Annotated[Literal["off", "flag", "quarantine"], BeforeValidator(false_is_off)] = "flag"
     duplicates: Duplicates = Duplicates()
 
     @field_validator("require")
@@ -153,6 +156,22 @@ class Contract(Part):
             PiiFound: there is some, and the policy is quarantine; names types and counts, never a value.
         """
         return self.pii.screen(text)
+
+    def count_planted(self, *texts: str) -> int:
+        """Return how many spans of the texts talk to a model; 0 where the policy is off.
+
+        Raises:
+            InjectionFound: there are some, and the policy is quarantine.
+        """
+        if self.injection == "off":
+            return 0
+        spans = sum(len(planted(text)) for text in texts)
+        if spans and self.injection == "quarantine":
+            raise InjectionFound(
+                f"{spans} {'span' if spans == 1 else 'spans'} of its text, shown or hidden, talk to a model; remove them at the source, "
+                "or set the contract's injection policy to flag"
+            )
+        return spans
 
     def _format_faults(self, format: str) -> Iterator[str]:
         if self.types and _format(format) not in self.types:

@@ -13,7 +13,7 @@ from indexes.errors import ConfigError, PiiFound
 from ingest.pii import THRESHOLD, PiiSpan, check_types, find, redact
 
 
-def _false_is_off(value: object) -> object:
+def false_is_off(value: object) -> object:
     return "off" if value is False else value  # YAML reads a bare `off` as false
 
 
@@ -80,7 +80,7 @@ class Pii(Part):
     off: it is not looked for. tag: it is recorded. redact: its type replaces it. quarantine: the document is kept out.
     """
 
-    policy: Annotated[Literal["off", "tag", "redact", "quarantine"], BeforeValidator(_false_is_off)] = "off"
+    policy: Annotated[Literal["off", "tag", "redact", "quarantine"], BeforeValidator(false_is_off)] = "off"
     types: tuple[str, ...] | None = Field(default=None, min_length=1)
     threshold: float = Field(default=THRESHOLD, ge=0, le=1, strict=True)
 

@@ -138,7 +138,8 @@ def _parsed(head: dict[str, Any], parts: list[bytes]) -> Parsed:
     attachments = tuple(
         Attachment(str(name), part, str(format)) for (name, format), part in zip(head["attachments"], data, strict=True)
     )
-    return Parsed(str(head["title"]), text.decode(), dict(head["metadata"]), attachments, str(head["format"]))
+    metadata, format, hidden = dict(head["metadata"]), str(head["format"]), str(head["hidden"])
+    return Parsed(str(head["title"]), text.decode(), metadata, attachments, format, hidden)
 
 
 def _forget() -> None:

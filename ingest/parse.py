@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from indexes.errors import DependencyMissing, EmptyDocument, EncryptedDocument, IngestError, ParseError, TooLarge
-from ingest.clean import normalise
+from ingest.clean import normalise, tag_text
 from ingest.formats import FORMATS, OLE_MAGIC, format_of, parser_version, sniff
 from ingest.parsers import Attachment, Parsed
 
@@ -26,6 +26,7 @@ MAX_BYTES = 100_000_000
 MAX_EXPANDED_BYTES = 1_000_000_000
 MAX_OCR_PAGES = 20
 OCR_SECONDS = 40.0
+_MAX_HIDDEN = 50_000
 _ZIPPED = frozenset(["docx", "pptx", "xlsx", "odt", "ods", "odp", "epub"])
 _OLE = frozenset(["doc", "xls", "ppt", "msg"])
 _FOREIGN = (  # what is plainly no document, with the name people know it by
@@ -140,7 +141,8 @@ def _finished(parsed: Parsed, name: str, short: str, limits: Limits) -> Parsed:
         raise EmptyDocument(f"{short}: the document has no text")
     title = " ".join(normalise(parsed.title[:1000]).split())[:300]
     title = title or ("" if name == "row" else readable_name(short))
-    return replace(parsed, title=title, text=text, metadata=_clean(parsed.metadata), format=name)
+    hidden = normalise(f"{tag_text(parsed.text)}\n\n{parsed.hidden}"[:_MAX_HIDDEN])
+    return replace(parsed, title=title, text=text, metadata=_clean(parsed.metadata), format=name, hidden=hidden)
 
 
 def _clean(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a collection's contract says of personal data, done to a document before anything of it is stored."""
+"""What a collection's contract says of personal data and of text that talks to a model, done to a document before anything of it is stored."""
 
 from __future__ import annotations
 
@@ -41,6 +41,28 @@ def screen(contract: Contract, *, title: str, text: str, metadata: Mapping[str, 
     if types:
         kept["pii"] = sorted(types)
     return Screened(title, text, kept, tuple({"type": s.type, "start": s.start, "end": s.end} for s in spans))
+
+
+INJECTION = "prompt_injection"
+"""The metadata key of documents that talk to a model; no document can set it itself."""
+
+
+def flag(contract: Contract, metadata: Mapping[str, Any], *texts: str) -> dict[str, Any]:
+    """Return the metadata with `INJECTION: {"spans": n}` where n > 0 spans of the texts talk to a model.
+
+    Raises:
+        InjectionFound: there are some, and the policy is quarantine.
+    """
+    if contract.injection == "off":
+        return dict(metadata)
+    kept = {key: value for key, value in metadata.items() if key != INJECTION}
+    spans = contract.count_planted(*texts)
+    return kept | ({INJECTION: {"spans": spans}} if spans else {})
+
+
+def is_flagged(contract: Contract, metadata: Mapping[str, Any]) -> bool:
+    """Whether `flag` found something in the document with this metadata."""
+    return contract.injection != "off" and INJECTION in metadata
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:

@@ -20,11 +20,12 @@ from indexes.vocabulary import Document, Metadata, digest
 from ingest.clean import normalise
 from ingest.contract import Contract
 from ingest.formats import parser_version
+from ingest.injection import RULES as INJECTION_RULES
 from ingest.isolate import parse_isolated
 from ingest.parse import readable_name
 from ingest.parsers import Attachment, Parsed
 from ingest.pii import RULES
-from ingest.policy import screen
+from ingest.policy import flag, screen
 from ingest.sources import SourceItem
 from ingest.sources.base import held
 from ingest.versions import superseded
@@ -93,8 +94,9 @@ class Preparer:
     @property
     def recipe(self) -> str:
         """Names all that decides how bytes become text."""
-        rules = RULES if self.contract.pii.policy != "off" else ""
-        return "+".join(part for part in (RECIPE, self.contract.name, rules) if part)
+        pii = RULES if self.contract.pii.policy != "off" else ""
+        injection = INJECTION_RULES if self.contract.injection != "off" else ""
+        return "+".join(part for part in (RECIPE, self.contract.name, pii, injection) if part)
 
     def prepare(self, item: SourceItem, stored: DocumentState | None, *, anew: bool) -> list[Outcome]:
         """Return the item's outcome, and those of its attachments behind it.
@@ -173,7 +175,8 @@ class Preparer:
         self.contract.check_freshness(metadata, today=self.today.date())
         title = normalise(item.title).strip() if item.title else parsed.title
         kept = screen(self.contract, title=title, text=parsed.text, metadata=metadata)
-        document = Document(item.document_id, item.uri, kept.title, kept.text, format, kept.metadata)
+        flagged = flag(self.contract, kept.metadata, kept.title, kept.text, parsed.hidden)
+        document = Document(item.document_id, item.uri, kept.title, kept.text, format, flagged)
         return Ready(item, hashed, document, parser_version(format), kept.spans, parent)
 
 

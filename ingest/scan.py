@@ -19,6 +19,7 @@ from ingest.contract import Contract
 from ingest.cut import Cutter
 from ingest.duplicates import signature
 from ingest.encode import Encoder, Progress
+from ingest.policy import is_flagged
 from ingest.prepare import Outcome, Preparer, Ready, Refused, Same
 from ingest.repeats import band_keys
 from ingest.rights import Rights, Ruling
@@ -28,6 +29,8 @@ from ingest.sources.base import held
 _WINDOW = 256
 """Items that are looked up in the catalog, and documents that are cut, at a time."""
 _WINDOW_CHARS = 4_000_000
+_NAMED = 10
+"""Most documents that one warning names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,14 @@ class Order:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the items so far."""
+    """What became of the items so far. `planted`: documents read in this run that talk to a model, the first by name."""
 
     added: int = 0
     updated: int = 0
     unchanged: int = 0
     unreadable: int = 0
+    planted: int = 0
+    planted_in: list[str] = field(default_factory=list)
     quarantine: list[QuarantineEntry] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -124,6 +129,7 @@ class Scan:
             self._recut_rest()
         self._flush()
         self._staging.quarantine(self.tally.quarantine)
+        self._warn_of_planted()
         return self.tally
 
     # -- listing -----------------------------------------------------------------------------------------------------
@@ -273,6 +279,9 @@ class Scan:
         if len(self._ready) >= _WINDOW or self._ready_chars >= _WINDOW_CHARS:
             self._flush()
         self.tally.unreadable += not ruling.acl.allow
+        if is_flagged(self._order.contract, document.metadata):
+            self.tally.planted += 1
+            self.tally.planted_in = sorted([*self.tally.planted_in, document.uri])[:_NAMED]
         if before is None:
             self.tally.added += 1
         elif same:
@@ -292,6 +301,14 @@ class Scan:
         )  # fmt: skip
         if before is not None:
             self._staging.drop([before.document_id])
+
+    def _warn_of_planted(self) -> None:
+        tally = self.tally
+        if tally.planted:
+            more = f" and {tally.planted - _NAMED} more" if tally.planted > _NAMED else ""
+            tally.warnings.append(
+                f"{tally.planted} documents hold text that talks to a model; answers leave it out: {', '.join(tally.planted_in)}{more}"
+            )
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 

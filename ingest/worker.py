@@ -34,6 +34,7 @@ def _answer(request: dict[str, Any], data: bytes) -> list[bytes]:
         "title": parsed.title,
         "format": parsed.format,
         "metadata": parsed.metadata,
+        "hidden": parsed.hidden,
         "attachments": [[attachment.name, attachment.format] for attachment in parsed.attachments],
     }
     return frame(head, [parsed.text.encode(), *(attachment.data for attachment in parsed.attachments)])

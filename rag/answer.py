@@ -65,7 +65,7 @@ class Answer:
 class AnswerEvent:
     """One step of a streamed answer; the last is `answer` with the full JSON.
 
-    `token` events carry a model's raw text while it is written; only `sentence` and `answer` carry verified text.
+    `token` events carry a model's draft while it is written, without links and images; only `sentence` and `answer` carry verified text.
     """
 
     kind: Literal["passages", "token", "sentence", "answer"]

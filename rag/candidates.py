@@ -9,9 +9,11 @@ from datetime import date
 from itertools import pairwise
 
 from indexes.vocabulary import Hit
-from rag.injection import addresses_model, tainted_spans
+from ingest.injection import addresses_model, tainted_spans
 from rag.passages import Passage
+from rag.sanitize import is_loaded
 from rag.sentences import readable, sentence_spans
+from rag.tasks import is_task, task_within
 from rag.words import content_words
 
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+)$", re.MULTILINE)
@@ -29,7 +31,8 @@ _CELLS = " | "
 class Candidate:
     """`passage.text[start:end]` reads as `text`; `context` puts title, heading and the sentence before in front of it.
 
-    `words` are the content words of the sentence, `around` those of its context too. `superseded`: its document says so of
+    `words` are the content words of the sentence, `around` those of its context too. `task`: it asks for something to be written or
+    worked out, which answers a question about the same thing only. `superseded`: its document says so of
     itself. `older`: another passage shows a later one of the same series (equal titles but for their numbers). The scores are
     filled in by `rag.extractive`.
     """
@@ -41,6 +44,7 @@ class Candidate:
     context: str
     words: frozenset[str]
     around: frozenset[str]
+    task: bool = False
     superseded: bool = False
     older: bool = False
     score: float = 0.0
@@ -50,7 +54,7 @@ class Candidate:
 def candidates(passages: Sequence[Passage], *, today: date) -> list[Candidate]:
     """Return every sentence that may be quoted, in reading order.
 
-    Questions, mail headers and what speaks to a model are left out; a sentence that introduces a list brings it along.
+    Questions, mail headers, what speaks to a model and what a renderer would load are left out; a sentence that introduces a list brings it along.
     """
     newest: dict[str, tuple[int, ...]] = {}
     for passage in passages:
@@ -64,8 +68,8 @@ def candidates(passages: Sequence[Passage], *, today: date) -> list[Candidate]:
     return found
 
 
-def _sentences(hit: Hit) -> Iterator[tuple[int, int, str, str, frozenset[str], frozenset[str]]]:
-    """Yield (start, end, text, context, words, words around)."""
+def _sentences(hit: Hit) -> Iterator[tuple[int, int, str, str, frozenset[str], frozenset[str], bool]]:
+    """Yield (start, end, text, context, words, words around, is a task)."""
     header = next((part for part in hit.headings[-1:] if _CELLS in part), "")
     path = hit.headings[:-1] if header else hit.headings
     tainted = tainted_spans(hit.text)
@@ -73,8 +77,9 @@ def _sentences(hit: Hit) -> Iterator[tuple[int, int, str, str, frozenset[str], f
     spans = sentence_spans(hit.text)
     for number, sentence in enumerate(spans):
         start, end = _without_mail_header(hit.text, *sentence)
+        end = task_within(hit.text, start, end)
         text = readable(hit.text, (start, end), header=header)
-        if not text or addresses_model(text) or _lies_in(start, tainted):
+        if not text or addresses_model(text) or _lies_in(start, tainted) or is_loaded(hit.text[start:end]):
             before = ""
             continue
         above = _HEADING.findall(hit.text[:start])
@@ -85,7 +90,7 @@ def _sentences(hit: Hit) -> Iterator[tuple[int, int, str, str, frozenset[str], f
         if not text.endswith(("?", ":")):  # a colon with nothing behind it promises what is not there
             words = frozenset(content_words(text))
             around = words | frozenset(content_words(f"{hit.title} {heading} {before}"))
-            yield start, end, text, f"{hit.title}. {heading}. {before} {text}", words, around
+            yield start, end, text, f"{hit.title}. {heading}. {before} {text}", words, around, is_task(text)
         before = text
 
 

@@ -20,6 +20,7 @@ from indexes.arrays import Float32Matrix
 from rag.candidates import Candidate, candidates
 from rag.passages import Passage
 from rag.question import Question, frames, read_question
+from rag.tasks import asks_how
 from rag.words import content_words
 
 MAX_SENTENCES = 3
@@ -80,11 +81,17 @@ def extract(
     """
     asked = read_question(question)
     weights = _weights(question, passages)
-    best = _ranked(asked, candidates(passages, today=today), weights, readers)
+    best = _ranked(asked, to_the_point(question, candidates(passages, today=today)), weights, readers)
     if not best or _answerable(asked, best, weights, readers) < 0:
         return []
     chosen = _chosen(asked, _distinct(best), limit)
     return [Quote(candidate.text, candidate.passage, candidate.start, candidate.end) for candidate in chosen]
+
+
+def to_the_point(question: str, found: Sequence[Candidate]) -> list[Candidate]:
+    """Leave out tasks that share no word with the question: whoever set them, they do not answer it."""
+    asked, how = frozenset(content_words(question)), asks_how(question)
+    return [one for one in found if not one.task or asked & (one.around if how else one.words)]
 
 
 def _ranked(

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from indexes.errors import ConfigError, TooLarge
 from indexes.vocabulary import Principal
+from ingest.injection import addresses_model
 from rag.claims import split_markers
 from rag.grounding import attach_citations
-from rag.injection import addresses_model
 from rag.passages import Passage
 from rag.retrieve import Retriever
 from rag.sentences import readable, sentence_spans
-from rag.writing import is_tainted
+from rag.writing import is_barred
 
 TURNS = 3
 """Of an assistant's turns so many, the last ones, are looked into."""
@@ -84,5 +84,5 @@ def _quotes(
     for span in attach_citations(sentence, passages).citations:
         passage = passages[span.marker - 1]
         quote = readable(passage.text, (span.start, span.end))
-        if not addresses_model(quote) and not is_tainted(passage, span.start, span.end):
+        if not addresses_model(quote) and not is_barred(passage, span.start, span.end):
             yield passage, quote

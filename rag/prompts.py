@@ -13,10 +13,14 @@ from importlib import resources
 
 from indexes.errors import ConfigError
 from indexes.vocabulary import digest
+from ingest.clean import strip_invisible
+from ingest.injection import tainted_spans
 from rag.passages import Passage
-from rag.sanitize import strip_invisible
 
 ABSTAIN = "The documents available to you do not answer this question."
+
+LEFT_OUT = "[...]"
+"""Stands in a prompt where a passage talks to a model."""
 
 _PARTS = re.compile(r"\s*<!-- system -->\n(?P<system>.*?)\n<!-- user -->\n(?P<user>.*?)\s*", re.DOTALL)
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
@@ -116,13 +120,21 @@ def neutralise(text: str) -> str:
 
 
 def fence(passages: Sequence[Passage], boundary: str) -> str:
-    """Return the passages as numbered, fenced data."""
+    """Return the passages as numbered, fenced data, without what in them talks to a model."""
     return "\n\n".join(
         f"<<<PASSAGE {passage.number} {boundary}>>>\n"
         + (f"Title: {' '.join(neutralise(passage.hit.title).split())}\n" if passage.hit.title else "")
-        + f"{neutralise(passage.text)}\n<<<END {passage.number} {boundary}>>>"
+        + f"{neutralise(_unspoken(passage.text))}\n<<<END {passage.number} {boundary}>>>"
         for passage in passages
     )
+
+
+def _unspoken(text: str) -> str:
+    parts, at = [], 0
+    for start, end in tainted_spans(text):
+        parts += [text[at:start], LEFT_OUT]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _texts(value: str | Sequence[Passage]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from indexes.errors import (
     AccessDenied,
+    Busy,
     CollectionNotFound,
     ConfigError,
     DependencyMissing,
@@ -103,7 +104,7 @@ def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
     status = response.status_code
     if status in (401, 403):
         return AccessDenied(None, detail)
-    for kind in (CollectionNotFound, TooLarge, UnsupportedFilter):
+    for kind in (Busy, CollectionNotFound, TooLarge, UnsupportedFilter):
         if problem.get("type") == f"urn:loremill:error:{kind.__name__}":
             return kind(detail)
     if status == 404:

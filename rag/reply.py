@@ -9,6 +9,7 @@ from rag.answer import Answer, AnswerEvent, AnswerSentence, Citation
 from rag.generate import Usage
 from rag.passages import Passage
 from rag.prompts import ABSTAIN
+from rag.sanitize import sanitize
 
 
 @dataclass(slots=True)
@@ -26,9 +27,9 @@ class Reply:
     verify_s: float = 0.0
 
     def add(self, text: str, spans: Sequence[tuple[Passage, int, int]], support: float) -> AnswerEvent:
-        """Add a sentence with its citations, and return its event; a span that is cited already keeps its marker."""
+        """Add a sentence, sanitized, with its citations, and return its event; a span that is cited already keeps its marker."""
         markers = [self._marker(passage, start, end) for passage, start, end in spans]
-        return self.add_cited(AnswerSentence(text, tuple(dict.fromkeys(markers)), True, support))
+        return self.add_cited(AnswerSentence(sanitize(text), tuple(dict.fromkeys(markers)), True, support))
 
     def add_cited(self, sentence: AnswerSentence) -> AnswerEvent:
         """Add a sentence whose citations are there. The events' texts, joined by spaces, are the answer."""

@@ -19,15 +19,15 @@ from indexes.errors import ProviderError
 from indexes.late_interaction import LateInteraction
 from indexes.recent import Recent
 from indexes.vocabulary import Hit
+from ingest.injection import addresses_model, tainted_spans
 from rag.answer import AnswerEvent
 from rag.extractive import MAX_SENTENCES, Readers, extract
 from rag.generate import Usage
 from rag.grounding import Evidence, attach_citations
-from rag.injection import addresses_model, tainted_spans
 from rag.passages import Passage
 from rag.prompts import ABSTAIN, load_prompt
 from rag.reply import Reply
-from rag.sanitize import sanitize
+from rag.sanitize import DraftSanitizer, is_loaded, sanitize
 from rag.sentences import sentence_spans
 
 SENTENCES_PER_PART = 2
@@ -115,7 +115,7 @@ def drafted(
     started = time.perf_counter()
     prompt = load_prompt("answer@1").render(question=question, passages=passages, history=history)
     pieces: list[str] = []
-    usage = Usage()
+    usage, draft_shown = Usage(), DraftSanitizer()
     with closing(
         model.stream(prompt, max_tokens=max_tokens)
     ) as stream:  # so that it stops writing when we stop reading
@@ -124,7 +124,10 @@ def drafted(
                 usage = piece
             else:
                 pieces.append(piece)
-                yield AnswerEvent("token", {"text": piece})
+                if shown := draft_shown.feed(piece):
+                    yield AnswerEvent("token", {"text": shown})
+        if shown := draft_shown.close():
+            yield AnswerEvent("token", {"text": shown})
     draft = sanitize("".join(pieces)).strip()
     if not draft:
         raise ProviderError("it wrote nothing")
@@ -137,13 +140,15 @@ def drafted(
             continue
         attached = attach_citations(text, evidence)
         spans = [(passages[span.marker - 1], span.start, span.end) for span in attached.citations]
-        if not attached.supported or addresses_model(text) or any(is_tainted(*span) for span in spans):
-            log.info("dropped a sentence: %s", attached.reason or "it rests on text that speaks to a model")
+        if not attached.supported or addresses_model(text) or any(is_barred(*span) for span in spans):
+            log.info("dropped a sentence: %s", attached.reason or "it rests on text that is not quoted")
             continue
         yield reply.add(attached.text, spans, attached.support)
     reply.verify_s = time.perf_counter() - started
 
 
-def is_tainted(passage: Passage, start: int, end: int) -> bool:
-    """Return whether the span overlaps text of the passage that speaks to a model."""
-    return any(first < end and start < last for first, last in tainted_spans(passage.text))
+def is_barred(passage: Passage, start: int, end: int) -> bool:
+    """Return whether the span speaks to a model, or would load something where the quote is rendered."""
+    return is_loaded(passage.text[start:end]) or any(
+        first < end and start < last for first, last in tainted_spans(passage.text)
+    )

@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, RSAKey
 
-from indexes.errors import ProviderError
+from indexes.errors import IssuerUnavailable
 
 log = logging.getLogger("loremill.http")
 
@@ -26,13 +26,6 @@ GRACE_TTLS = 10
 _TIMEOUT_S = 3.0
 _MOST_BYTES = 262_144
 _LEAST_RSA_BITS = 2048
-
-
-class IssuerUnavailable(ProviderError):
-    """The keys that tokens are checked with cannot be had. Says nothing of the token, hence no 401."""
-
-    http_status = 503
-    title = "Tokens cannot be checked"
 
 
 class IssuerKeys:

@@ -27,7 +27,8 @@ class Parsed:
 
     `title` is the document's own, empty where it has none. `metadata` holds JSON values only. `format` is the key of
     `ingest.formats.FORMATS` that it was read as, by its content if its name promised another. `text` may be empty where
-    there are attachments: an archive has no text of its own.
+    there are attachments: an archive has no text of its own. `hidden` is what the document holds and no reader sees, such as
+    comments and invisible elements: it is looked at for planted instructions, and never stored.
     """
 
     title: str
@@ -35,3 +36,4 @@ class Parsed:
     metadata: dict[str, Any] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
     format: str = ""
+    hidden: str = ""

@@ -94,6 +94,7 @@ _INLINE = frozenset(
         "wbr",
     ]
 )
+_NO_TEXT = frozenset(["script", "style", "head", "svg", "math"])
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
@@ -128,7 +129,9 @@ def html_to_markdown(text: str) -> Parsed:
         body = page.flat(root)
     title = blocks.inline(root.findtext(".//title") or "") or page.first_heading
     language = root.get("lang")
-    return Parsed(title, body, {"language": language} if language else {})
+    comments = (part.partition("-->")[0] for part in text.split("<!--")[1:])
+    hidden = "\n\n".join([*comments, *page.unseen(root)])
+    return Parsed(title, body, {"language": language} if language else {}, hidden=hidden)
 
 
 class _Page:
@@ -251,6 +254,20 @@ class _Page:
                 for child in reversed(node):
                     waiting += [child.tail or "", child]
         return blocks.paragraph("\n".join(text for text in map(blocks.inline, texts) if text))
+
+    def unseen(self, root: Any) -> Iterator[str]:
+        """The text of what is not displayed, and the images that are loaded; not what is no text, such as scripts."""
+        waiting: list[Any] = [root]
+        while waiting:
+            node = waiting.pop()
+            if not isinstance(node.tag, str) or node.tag in _NO_TEXT:
+                continue
+            if node.tag == "img":
+                yield f'<img src="{node.get("src") or ""}">'
+            elif node is not root and self.hidden(node):
+                yield " ".join("".join(node.itertext()).split())
+            else:
+                waiting += reversed(node)
 
     def inline(self, element: Any) -> str:
         if element.tag == "img":

@@ -54,8 +54,9 @@ def parse_eml(data: bytes) -> Parsed:
         "attachments": names,
         "skipped": skipped,
     }
-    text = blocks.join(["\n".join(lines), *texts])
-    return Parsed(header["Subject"], text, {k: v for k, v in metadata.items() if v}, attachments)
+    text = blocks.join(["\n".join(lines), *(part.text for part in texts)])
+    hidden = "\n\n".join(part.hidden for part in texts if part.hidden)
+    return Parsed(header["Subject"], text, {k: v for k, v in metadata.items() if v}, attachments, hidden=hidden)
 
 
 def _refuse_sealed(message: EmailMessage) -> None:
@@ -77,13 +78,13 @@ def _header(message: EmailMessage, name: str) -> str:
         return raw
 
 
-def _sorted_parts(message: EmailMessage) -> tuple[list[str], list[tuple[str, Message]]]:
+def _sorted_parts(message: EmailMessage) -> tuple[list[Parsed], list[tuple[str, Message]]]:
     """Part the message's leaves: its texts, and the named rest. What lies inside another message stays there."""
     body = next(
         (found for kind in ("plain", "html") if (found := message.get_body((kind,))) is not None and _has_text(found)),
         None,
     )
-    texts: list[str] = []
+    texts: list[Parsed] = []
     files: list[tuple[str, Message]] = []
     waiting: list[tuple[Message, bool]] = [(message, False)]
     while waiting:
@@ -114,14 +115,14 @@ def _is_text(part: Message) -> bool:
 
 def _has_text(part: Message) -> bool:
     with suppress(ParseError):
-        return bool(_text(part).strip())
+        return bool(_text(part).text.strip())
     return False
 
 
-def _text(part: Message) -> str:
+def _text(part: Message) -> Parsed:
     payload = part.get_payload(decode=True)
     text = decode(payload, declared=part.get_content_charset()) if isinstance(payload, bytes) and payload else ""
-    return html_to_markdown(text).text if part.get_content_type() == "text/html" else text
+    return html_to_markdown(text) if part.get_content_type() == "text/html" else Parsed("", text)
 
 
 def _name(part: Message) -> str:

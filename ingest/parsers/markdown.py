@@ -32,11 +32,12 @@ def parse_markdown(data: bytes) -> Parsed:
     """Markdown, with YAML front matter or without; its title is the front matter's or the first `#` heading."""
     text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
     metadata, text = _front_matter(text)
+    hidden = "\n\n".join(found[0] for pattern in (_COMMENT, _IMAGE) for found in pattern.finditer(text))
     text = outside_code(text, _plain_links)
     own = metadata.pop("title", None)
     found = _FIRST_HEADING.search(outside_code(text, lambda part: part, code=lambda part: ""))
     title = own.strip() if isinstance(own, str) else found.group(1).rstrip(" \t#") if found else ""
-    return Parsed(title, text, metadata)
+    return Parsed(title, text, metadata, hidden=hidden)
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:

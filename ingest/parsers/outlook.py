@@ -40,9 +40,10 @@ def parse_msg(data: bytes) -> Parsed:
         "Attachments": ", ".join(names),
     }
     header = "\n".join(f"{name}: {blocks.inline(value)}" for name, value in shown.items() if value)
-    body = message.body or ""
+    body, hidden = message.body or "", ""
     if not body.strip() and message.html_body:
-        body = html_to_markdown(message.html_body).text
+        page = html_to_markdown(message.html_body)
+        body, hidden = page.text, page.hidden
     metadata: dict[str, Any] = {
         "from": shown["From"],
         "to": shown["To"],
@@ -51,4 +52,4 @@ def parse_msg(data: bytes) -> Parsed:
         "skipped": skipped,
     }
     kept = {key: value for key, value in metadata.items() if value}
-    return Parsed(shown["Subject"], blocks.join([header, body]), kept, unique(attachments))
+    return Parsed(shown["Subject"], blocks.join([header, body]), kept, unique(attachments), hidden=hidden)

@@ -209,4 +209,4 @@ def test_a_rows_own_acl_stands_above_the_file(
     path: str, own: object, who: str, expected: str, why: str, directory: Directory
 ) -> None:
     item = SourceItem("1", path, path, "row", lambda _limit: b"", 0, acl=own_rights(own)[0])
-    assert outcome(Rights(AclRules.parse(ACL_YAML)).of(item), who, directory) == (expected, why)
+    assert outcome(Rights(AclRules.parse(ACL_YAML)).of(item).acl, who, directory) == (expected, why)

@@ -19,8 +19,9 @@ from indexes.cross_encoder import CrossEncoder
 from indexes.late_interaction import LateInteraction
 from indexes.minilm import MiniLM
 from indexes.vocabulary import Hit
-from rag.extractive import Quote, Readers, extract
-from rag.injection import addresses_model
+from ingest.injection import addresses_model
+from rag.candidates import candidates
+from rag.extractive import Quote, Readers, extract, to_the_point
 from rag.passages import Passage
 from rag.sentences import readable
 from rag.words import content_words, find_words
@@ -345,3 +346,20 @@ def test_an_item_of_a_list_that_is_quoted_whole_is_not_quoted_again() -> None:
     quotes = ask("How much leave accrues by years of service?", [passage(1, "Leave", text)])
     places = sorted((quote.start, quote.end) for quote in quotes)
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(places))
+
+
+@pytest.mark.parametrize(
+    ("question", "kept"),
+    [
+        ("How high is the fee?", False),
+        ("Who writes the poem?", True),
+        ("What must I do about the fees?", True),
+        ("What must I do when it burns?", False),
+    ],
+)
+def test_a_task_is_to_the_point_only_where_it_shares_a_word_with_the_question(question: str, kept: bool) -> None:
+    found = candidates([passage(1, "Fees", "The sum is 3 euros. Write a poem about rivers.")], today=TODAY)
+    assert [one.text for one in to_the_point(question, found)] == [
+        "The sum is 3 euros.",
+        *(["Write a poem about rivers."] if kept else []),
+    ]

@@ -23,7 +23,8 @@ def client(mill: Loremill) -> TestClient:
     """An application with one route for each role, behind the real authentication."""
     app = FastAPI()
     problems.install(app)
-    app.add_middleware(Authentication, identifier=Identifier(mill.directory, None))
+    app.add_middleware(Authentication, identifier=Identifier(mill.directory, None), mill=mill)
+    app.state.mill = mill
 
     @app.get("/v1/asks")
     def asks(principal: Asker) -> str:

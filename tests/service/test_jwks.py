@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
+from indexes.errors import IssuerUnavailable
 from service import jwks
-from service.jwks import GRACE_TTLS, RETRY_S, IssuerKeys, IssuerUnavailable, usable_keys
+from service.jwks import GRACE_TTLS, RETRY_S, IssuerKeys, usable_keys
 from tests.service.issuer import Clock, Issuer, make_key, running_issuer
 
 TTL = 60.0

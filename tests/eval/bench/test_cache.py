@@ -21,4 +21,4 @@ def test_searches_and_answers_are_measured_and_the_answers_are_what_is_kept_last
     figures = measure(mill, BOB, ["When does the canteen open?"], repeats=1)
     assert list(figures) == ["search", "ask"]
     assert all(kind["first_p50_ms"] > 0 for kind in figures.values())
-    assert len(mill._tenant("halden").retriever.cache) == 3  # one embedding, one search of 12, one answer
+    assert len(mill._tenant("halden").retriever.cache) == 2  # one search of 12, one answer
