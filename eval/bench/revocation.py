@@ -5,8 +5,9 @@
 A home of small documents, each with a word of its own. Threads ask all the time; one of them asks for the document at stake,
 again and again, as somebody who may read it. Then the right goes: by an ACL edit, by a group change or by deletion, whose text
 leaves the disk right after, while the queries run. Counted is the time to the end of the first answer that refuses, from the
-commit (the return of the revoking call, which does nothing after it but write it down) and from the call. A later answer that shows the document again is a fault, as is its word in a stream that was open, in an answer whose
-history holds it, or in anything the process keeps. With `--http` a server of its own process is asked over real sockets.
+commit (the return of the revoking call, which does nothing after it but write it down) and from the call. A later answer that
+shows the document again is a fault, as is what it tells in a stream that was open, or in an answer whose history holds it. With
+`--http` a server of its own process is asked over real sockets.
 """
 
 from __future__ import annotations
