@@ -178,6 +178,29 @@ def over_http(mill: Loremill) -> Iterator[Asker]:
         server.terminate()
 
 
+class Opened:
+    """A stream that is open while a right goes: in process it goes on when it is read, over HTTP as soon as the server sends."""
+
+    def __init__(self, events: Iterator[str], *, at_once: bool) -> None:
+        self._events = events
+        self._came: list[tuple[float, str]] = []
+        next(events)
+        self._reader = threading.Thread(target=self._read)
+        if at_once:
+            self._reader.start()
+
+    def _read(self) -> None:
+        for event in self._events:
+            self._came.append((time.perf_counter(), event))
+
+    def after(self, moment: float) -> str:
+        """Return what comes out after the moment: what had left before it had left by right."""
+        if not self._reader.ident:
+            self._reader.start()
+        self._reader.join()
+        return "".join(event for came, event in self._came if came > moment)
+
+
 def revoke(mill: Loremill, asker: Asker, kind: str, number: int) -> None:
     """Take the right away, and return when that is done."""
     if kind == "acl":
@@ -194,8 +217,7 @@ def once(mill: Loremill, asker: Asker, kind: str, number: int, tally: Tally, *, 
     history = [{"role": "user", "content": f"What is the code of note {mine}?"}]
     if deep:
         history.append({"role": "assistant", "content": asker.ask(number, [])})
-        opened = asker.stream(number)
-        next(opened)
+        opened = Opened(asker.stream(number), at_once=not asker.removes_itself)
     if f"{mine}" not in asker.search(number):
         tally.faults.append(f"{mine} was not found before its {kind} revocation")
         return
@@ -231,7 +253,7 @@ def once(mill: Loremill, asker: Asker, kind: str, number: int, tally: Tally, *, 
     tally.from_call.append((refused_at[0] - began) * 1e3)
     later = asker.search(number)
     if deep:
-        later += "".join(opened) + asker.ask(number, history)
+        later += opened.after(refused_at[0]) + asker.ask(number, history)
     if f"'{mine}'" in later or f'"{mine}"' in later or secret(number) in later:
         tally.faults.append(f"{mine} came out after its {kind} revocation")
     if kind == "group":
