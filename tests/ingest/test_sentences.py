@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.sentences import sentence_spans
+from tests.strategies import MARKDOWN
 
 
 def sentences(text: str) -> list[str]:
@@ -84,31 +85,6 @@ def test_table_rows_stand_alone_and_header_and_delimiter_are_left_out() -> None:
 
 def test_lines_that_are_label_and_value_stand_alone() -> None:
     assert sentences("From: Anna\nTo: Bert\nSubject: The pump") == ["From: Anna", "To: Bert", "Subject: The pump"]
-
-
-MARKDOWN = st.lists(
-    st.sampled_from(
-        [
-            "# H",
-            "- a b",
-            "| a | b |",
-            "|---|---|",
-            "```",
-            "> q",
-            "Text. More",
-            "e.g. x",
-            "",
-            " ",
-            "\n",
-            "\n\n",
-            "A.",
-            "---",
-            "[1]",
-            "é",
-        ]
-    )
-    | st.text(max_size=6)
-).map("".join)
 
 
 @given(MARKDOWN)

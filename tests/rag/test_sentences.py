@@ -4,33 +4,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from rag.sentences import plain, readable, sentence_spans, table_context
-
-MARKDOWN = st.lists(
-    st.sampled_from(
-        [
-            "# H",
-            "- a b",
-            "| a | b |",
-            "|---|---|",
-            "```",
-            "> q",
-            "Text. More",
-            "e.g. x",
-            "",
-            " ",
-            "\n",
-            "\n\n",
-            "A.",
-            "---",
-            "[1]",
-            "é",
-        ]
-    )
-    | st.text(max_size=6)
-).map("".join)
+from tests.strategies import MARKDOWN
 
 
 def test_quoted_lines_join_without_their_marks_at_the_ends() -> None:
