@@ -12,6 +12,7 @@ from indexes import corpus
 from indexes.catalog import Catalog
 from indexes.errors import IndexBackendError
 from indexes.tables import SCHEMA_VERSION, metadata
+from indexes.vocabulary import Principal
 
 VERSION_1 = """
 CREATE TABLE acl_classes (class_id INTEGER NOT NULL, allow JSON NOT NULL, deny JSON NOT NULL, "key" VARCHAR NOT NULL,
@@ -76,6 +77,24 @@ def test_a_catalog_of_version_1_opens_with_every_table_and_column_and_all_its_do
     assert version == str(SCHEMA_VERSION)
     catalog.close()
     Catalog.open(old, tenant="t").close()
+
+
+def test_who_could_read_a_document_before_may_read_it_after_and_nobody_else(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript("""
+            INSERT INTO acl_classes VALUES (2, '["group:hr"]', '[]', '[["group:hr"], []]');
+            INSERT INTO documents VALUES ('c', 'case.md', 'file:///docs', 'case.md', 'file:///docs/case.md', 'Case', 'md',
+              '{}', 'content', 'hash', 2, 'A case.', '2026-11-01');
+        """)
+    catalog = Catalog.open(old, tenant="t")
+    seen = {
+        groups: [
+            info.document_id for info in catalog.listing("c", access=catalog.access(Principal("t", "user:x", groups)))
+        ]
+        for groups in ((), ("group:hr",))
+    }
+    assert seen == {(): ["a.md"], ("group:hr",): ["a.md", "case.md"]}
+    catalog.close()
 
 
 @pytest.mark.parametrize("version", ["0", str(SCHEMA_VERSION + 1), "x"])
