@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +36,18 @@ def open_home(home: Path | None) -> Iterator[Loremill]:
 
     with tempfile.TemporaryDirectory(prefix="loremill-bench-") as temporary, Loremill.open(home or temporary) as mill:
         yield mill
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[str]:
+    """Serve the home in a process of its own; yields the base URL."""
+    command = [sys.executable, "-m", "service.cli", "serve", "--home", str(home), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield json.loads(server.stdout.readline())["url"]
+        finally:
+            server.terminate()
 
 
 def progress(done: int, total: int) -> None:

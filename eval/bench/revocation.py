@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.bench.crash import WORDS
-from eval.bench.home import progress
+from eval.bench.home import progress, serving
 from eval.measures import percentile
 from eval.report import table
 from indexes.vocabulary import Principal
@@ -130,10 +129,7 @@ def over_http(mill: Loremill) -> Iterator[Asker]:
 
     reader = mill.directory.create_key("reader")[1]
     editor = mill.directory.create_key("editor", role="administrator")[1]
-    command = [sys.executable, "-m", "service.cli", "serve", "--home", str(mill.home), "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        url = json.loads(server.stdout.readline())["url"]
+    with serving(mill.home) as url:
         limits = httpx.Limits(max_keepalive_connections=20)
         with (
             httpx.Client(
@@ -175,7 +171,6 @@ def over_http(mill: Loremill) -> Iterator[Asker]:
                     ).raise_for_status()
                 ),
             )
-        server.terminate()
 
 
 class Opened:

@@ -24,12 +24,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from eval.bench.home import progress
+from eval.bench.home import progress, serving
 from eval.report import table
 from eval.significance import paired_bootstrap
 
 TENANT, COLLECTION = "bench", "timing"
-_NOISE = re.compile(r'"timings_ms": ?\{[^}]*\}|"(?:build|release)": ?"[^"]*"|content-length\W+\d+')
+_NOISE = re.compile(r'"timings_ms": ?\{[^}]*\}|"(?:build|release)": ?"[^"]*"|content-length\W+\d+|date\W+[\w, :]+GMT')
 Request = Callable[[str], str]
 
 
@@ -104,10 +104,9 @@ def compare(homes: Sequence[Request], pairs: int, rng: random.Random) -> tuple[l
 
 
 def main() -> None:
-    from fastapi.testclient import TestClient
+    import httpx
 
     from rag.loremill import Loremill
-    from service.http import create_app
 
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--pairs", type=int, default=2000)
@@ -118,10 +117,11 @@ def main() -> None:
         homes = []
         for home in (0, 1):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            mill = stack.enter_context(Loremill.open(folder / "home"))
-            fill(mill, folder, given.pairs, home)
-            key = mill.directory.create_key(f"{TENANT}/user:eve", role="curator")[1]
-            homes.append(requests(stack.enter_context(TestClient(create_app(mill))), key))
+            with Loremill.open(folder / "home") as mill:
+                fill(mill, folder, given.pairs, home)
+                key = mill.directory.create_key(f"{TENANT}/user:eve", role="curator")[1]
+            url = stack.enter_context(serving(folder / "home"))
+            homes.append(requests(stack.enter_context(httpx.Client(base_url=url, timeout=60)), key))
         for turn, name in enumerate(homes[0]):
             both = [every[name] for every in homes]
             pairs = min(given.pairs, given.asks) if name == "ask" else given.pairs
