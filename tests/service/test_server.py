@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from service.server import listen
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,3 +78,25 @@ def test_openais_own_client_lists_models_and_chats(url: str, place: Any) -> None
         openai.OpenAI(base_url=f"{url}/v1", api_key="lm_0_wrong", max_retries=0).models.list()
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="nowhere", messages=messages)
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement() -> None:
+    async def no_delay() -> int:
+        options: list[int] = []
+        done = asyncio.Event()
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            options.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+            done.set()
+
+        with listen("127.0.0.1", 0) as listener:
+            server = await asyncio.start_server(answer, sock=listener)
+            _, client = await asyncio.open_connection(*listener.getsockname())
+            await done.wait()
+            client.close()
+            server.close()
+        return options[0]
+
+    assert asyncio.run(no_delay())
