@@ -1,6 +1,6 @@
 """Forbidden or not there: do answers differ, and does their time tell?
 
-    python -m eval.bench.timing [--pairs 2000] [--asks 200]
+    python -m eval.bench.timing [--pairs 2000] [--with-model 300]
 
 Two homes hold the same documents that we may read, and as many that we may not, which are about other things in each home. A pair is
 one and the same request to both: in one home what it asks for is forbidden, in the other it never was. Searches in each mode, questions,
@@ -30,6 +30,7 @@ from eval.significance import paired_bootstrap
 
 TENANT, COLLECTION = "bench", "timing"
 _NOISE = re.compile(r'"timings_ms": ?\{[^}]*\}|"(?:build|release)": ?"[^"]*"|content-length\W+\d+|date\W+[\w, :]+GMT')
+WITH_MODEL = {"search, dense", "search, hybrid", "ask"}
 Request = Callable[[str], str]
 
 
@@ -110,7 +111,9 @@ def main() -> None:
 
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--pairs", type=int, default=2000)
-    arguments.add_argument("--asks", type=int, default=200, help="pairs of questions, which take longer")
+    arguments.add_argument(
+        "--with-model", type=int, default=300, help="pairs of requests that need a model, which take longer"
+    )
     given = arguments.parse_args()
     rows = []
     with ExitStack() as stack:
@@ -124,7 +127,7 @@ def main() -> None:
             homes.append(requests(stack.enter_context(httpx.Client(base_url=url, timeout=60)), key))
         for turn, name in enumerate(homes[0]):
             both = [every[name] for every in homes]
-            pairs = min(given.pairs, given.asks) if name == "ask" else given.pairs
+            pairs = min(given.pairs, given.with_model) if name in WITH_MODEL else given.pairs
             missing, forbidden, unequal = compare(both, pairs, random.Random(turn))
             longer = sum(one > other for one, other in zip(forbidden, missing, strict=True)) / pairs
             medians = statistics.median(missing), statistics.median(forbidden)
