@@ -14,7 +14,7 @@ demo: $(VENV)/.all        ## ingest the sample company and ask it questions as d
 test: $(VENV)/.dev check  ## everything CI runs
 	$(BIN)/python -m pytest -q
 
-fast: $(VENV)/.dev        ## what to run while working: under 4 minutes
+fast: $(VENV)/.dev        ## what to run while working: about 6 minutes
 	$(BIN)/python -m pytest -q -m "not slow" -x
 
 check: $(VENV)/.dev       ## style, types, layers

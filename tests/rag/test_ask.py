@@ -176,7 +176,7 @@ def test_a_part_about_a_forbidden_document_is_unanswered_like_any_other(mill: Lo
     answer = ask(mill, "How long is parental leave, and what is the marketing budget for 2026?")
     assert [citation.document_id for citation in answer.citations] == ["leave.md"]
     assert answer.notice is not None
-    assert "340" not in str(answer.to_json())
+    assert "340,000" not in str(answer.to_json())
 
 
 def test_where_no_part_is_answered_the_answer_abstains_without_a_notice(mill: Loremill) -> None:
