@@ -179,13 +179,10 @@ class Catalog(CatalogFile):
         """Return what the audit log says of chunks that leave: which, and by which of the principal's names."""
         from indexes.audit import SeenChunk
 
-        by = {
-            class_id: deciding(acl, access.principal)
-            for class_id, acl in self._classes.items()
-            if class_id in access.classes
-        }
+        leaving = list(confirmed)
+        by = {one: deciding(self._classes[one], access.principal) for one in {chunk.acl_class for chunk in leaving}}
         return tuple(
-            SeenChunk(one.chunk.chunk_id, one.chunk.document_id, one.acl_class, by[one.acl_class]) for one in confirmed
+            SeenChunk(one.chunk.chunk_id, one.chunk.document_id, one.acl_class, by[one.acl_class]) for one in leaving
         )
 
     # -- documents ---------------------------------------------------------------------------------------------------

@@ -97,10 +97,11 @@ def _explanation(directory: Directory, stated: Principal, row: Any, acl: Acl, ab
     try:
         principal = directory.effective(stated)
     except AccessDenied:
-        principal, because = stated, f"denied: {stated.subject} may do nothing any more"
+        principal, because, deciders = stated, f"denied: {stated.subject} may do nothing any more", ()
     else:
+        deciders = deciding(acl, principal)
         because = "denied: the document is withdrawn and about to be deleted" if withdrawn else reason(acl, principal)
-    groups = [name for name in deciding(acl, principal) if name.startswith("group:")]
+    groups = [name for name in deciders if name.startswith("group:")]
     return Explanation(
         document_id=row.document_id,
         uri=row.uri,
