@@ -94,10 +94,11 @@ def _above(db: Any, row: Any) -> list[str]:
 
 def _explanation(directory: Directory, stated: Principal, row: Any, acl: Acl, above: list[str]) -> Explanation:
     withdrawn = row.class_id == UNREADABLE
+    deciders: tuple[str, ...] = ()
     try:
         principal = directory.effective(stated)
     except AccessDenied:
-        principal, because, deciders = stated, f"denied: {stated.subject} may do nothing any more", ()
+        principal, because = stated, f"denied: {stated.subject} may do nothing any more"
     else:
         deciders = deciding(acl, principal)
         because = "denied: the document is withdrawn and about to be deleted" if withdrawn else reason(acl, principal)
