@@ -27,6 +27,7 @@ MAX_EXPANDED_BYTES = 1_000_000_000
 MAX_OCR_PAGES = 20
 OCR_SECONDS = 40.0
 _MAX_HIDDEN = 50_000
+_LIBXML2_NO_MEMORY = 2
 _ZIPPED = frozenset(["docx", "pptx", "xlsx", "odt", "ods", "odp", "epub"])
 _OLE = frozenset(["doc", "xls", "ppt", "msg"])
 _FOREIGN = (  # what is plainly no document, with the name people know it by
@@ -106,6 +107,8 @@ def parse(
     except RecursionError as error:
         raise ParseError(f"{short}: it is nested too deeply") from error
     except Exception as error:  # a parser library may raise anything on broken bytes
+        if getattr(error, "code", None) == _LIBXML2_NO_MEMORY:  # lxml calls it a syntax error
+            raise TooLarge(f"{short}: parsing it needs more memory than is allowed") from error
         raise ParseError(f"{short}: not a readable {name} document ({_said(error)})") from error
     return _finished(parsed, name, short, limits)
 

@@ -108,6 +108,27 @@ def test_a_document_that_wants_too_much_memory_is_too_large(fresh_workers: None)
         parse_isolated(heavy, uri="x.html", timeout_s=60, max_memory_bytes=150_000_000)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell a process's memory")
+@pytest.mark.parametrize("page", ["x.html", "x.xml"])
+def test_a_parser_that_runs_out_of_memory_before_the_watch_sees_it_says_so(page: str) -> None:
+    """libxml2 reports it as a syntax error without a line; the watch looks only every so often."""
+    script = """
+import resource, sys
+from indexes.errors import TooLarge
+from ingest.parse import parse
+parse(b"<p>fine</p>", uri=sys.argv[1])  # everything is imported
+held = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
+heavy = b"<table>" + b"<tr><td>a</td></tr>" * 300_000 + b"</table>"
+resource.setrlimit(resource.RLIMIT_DATA, (held + 60_000_000, resource.RLIM_INFINITY))
+try:
+    parse(heavy, uri=sys.argv[1])
+except TooLarge:
+    print("too large")
+"""
+    result = subprocess.run([sys.executable, "-c", script, page], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "too large", result.stderr
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory")
 def test_memory_is_counted_with_all_that_a_worker_starts() -> None:
     hungry = "import sys; data = b'x' * 100_000_000; print('ready', flush=True); sys.stdin.read()"
