@@ -145,7 +145,7 @@ def _write_files(folder: Path, name: str, corpus: Corpus, config: BuildConfig) -
     build_lexical(rows.through(corpus.rows()), folder / "lexical")
     np.savez(folder / "rows.npz", chunk_ids=rows.chunk_ids(), documents=rows.documents(), classes=rows.classes())
     vector_backend(config.vector_index).build(
-        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors.index"
+        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors.index", classes=rows.classes()
     )
     manifest = Manifest(name, len(rows), len(document_ids), config)
     files = {name: {"bytes": size, "sha256": _sha256(folder / name)} for name, size in _sizes(folder).items()}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
-from indexes.vectors import RowScores
+from indexes.vectors import NOTHING, Found, Plan, VectorOptions
 
 _ROUNDING = 1e-5
 """FAISS's sums differ in their last bits with a row's place in its batches, so equal rows need not tie there."""
@@ -29,7 +29,17 @@ def _faiss() -> Any:
 class FaissBackend:
     """Builds and opens `IndexFlatIP` files."""
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path) -> None:
+    def __init__(self, options: VectorOptions) -> None:
+        self._options = options
+
+    def unavailable(self) -> str:
+        try:
+            _faiss()
+        except DependencyMissing as error:
+            return str(error)
+        return ""
+
+    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
         faiss = _faiss()
         index = faiss.IndexFlatIP(dim)
         for vectors in blocks:
@@ -62,7 +72,7 @@ class FaissIndex:
 
     def search(
         self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
-    ) -> list[RowScores]:
+    ) -> list[Found]:
         """See `VectorIndex.search`. Cost: O(n_queries * n_readable * dim)."""
         if self._classes is None:
             raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
@@ -73,10 +83,10 @@ class FaissIndex:
             mask &= where
         readable = int(np.count_nonzero(mask))
         if not readable:
-            return [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
+            return [NOTHING] * len(queries)
         return self._scan(queries, min(top_k, readable), mask, everything=readable == len(self))
 
-    def _scan(self, queries: Float32Matrix, top_k: int, mask: BoolVector, *, everything: bool) -> list[RowScores]:
+    def _scan(self, queries: Float32Matrix, top_k: int, mask: BoolVector, *, everything: bool) -> list[Found]:
         faiss = _faiss()
         selector = None
         if not everything:
@@ -85,7 +95,7 @@ class FaissIndex:
         params = faiss.SearchParameters(sel=selector) if selector is not None else None
         return [self._best(query[None], top_k, int(np.count_nonzero(mask)), params) for query in queries]
 
-    def _best(self, query: Float32Matrix, top_k: int, readable: int, params: Any) -> RowScores:
+    def _best(self, query: Float32Matrix, top_k: int, readable: int, params: Any) -> Found:
         """Take candidates until none that could tie with the last wanted one is left out, then score them alike."""
         wanted = top_k + 8
         while True:
@@ -97,7 +107,7 @@ class FaissIndex:
         found = rows[0][rows[0] >= 0]
         exact = self.scores(query, found)
         order = np.lexsort((found, -exact))[:top_k]
-        return found[order], exact[order]
+        return Found(found[order], exact[order], Plan("exact", readable, readable))
 
     def norms(self) -> npt.NDArray[np.float32]:
         if not len(self):

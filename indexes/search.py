@@ -59,8 +59,9 @@ def search_rows(
         return build.lexical.search(query, top_k=top_k, access=access, where=where)
     depth = max(top_k, fusion.candidates)
     if mode is SearchMode.DENSE:
-        return build.vectors.search(vector, top_k=top_k, access=access, where=where)[0]
-    dense_rows, _ = build.vectors.search(vector, top_k=depth, access=access, where=where)[0]
+        found = build.vectors.search(vector, top_k=top_k, access=access, where=where)[0]
+        return found.rows, found.scores
+    dense_rows = build.vectors.search(vector, top_k=depth, access=access, where=where)[0].rows
     lexical_rows, _ = build.lexical.search(query, top_k=depth, access=access, where=where)
     # Both parts score every candidate, so that a chunk which only one of them found is not mistaken for a bad one.
     rows: npt.NDArray[np.int64] = np.union1d(dense_rows, lexical_rows).astype(np.int64)

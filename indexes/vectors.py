@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,41 @@ RowScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Rows and their scores, best first; equal scores by ascending row."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one search was done.
+
+    `name` is the backend's word for it, `none` where nothing may be read; `readable` counts the rows that pass both filters,
+    `scanned` those whose score was computed in any precision, -1 where the engine does not say.
+    """
+
+    name: str
+    readable: int
+    scanned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to one query: int64 rows and float32 scores, best first, equal scores by ascending row."""
+
+    rows: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    plan: Plan
+
+
+NOTHING = Found(np.empty(0, np.int64), np.empty(0, np.float32), Plan("none", 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class VectorOptions:
+    """Where and how a backend runs: nothing that decides what it finds, hence no part of a build's id."""
+
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda`."""
+    qdrant_url: str = ""
+    qdrant_api_key: str = field(default="", repr=False)
+
+
 class VectorIndex(Protocol):
     """An immutable index over the rows 0..n-1 of one build."""
 
@@ -30,7 +66,7 @@ class VectorIndex(Protocol):
 
     def search(
         self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
-    ) -> list[RowScores]:
+    ) -> list[Found]:
         """Return the `top_k` best readable rows for each query, best first.
 
         Args:
@@ -39,7 +75,7 @@ class VectorIndex(Protocol):
             access: what the principal may read; applied inside the search, never after it.
             where: rows that pass a metadata filter, ANDed with `access`; None means all.
         Returns:
-            n_queries pairs (rows, scores), by descending inner product in [-1, 1]; ties by ascending row.
+            n_queries answers, by descending inner product in [-1, 1]; ties by ascending row.
         Raises:
             DimensionMismatch: `queries.shape[1] != self.dim`.
             UnsupportedFilter: the backend cannot apply a filter during the search, or classes were never assigned.
@@ -53,12 +89,24 @@ class VectorIndex(Protocol):
 
 
 class VectorBackend(Protocol):
-    """What a backend's module offers: build a file from rows, open it for reading."""
+    """What a backend's module offers: build an index from rows, open it for reading."""
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path) -> None:
-        """Write the rows, which come in blocks of shape (any, dim), as the file `path`."""
+    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+        """Write the rows, which come in blocks of shape (any, dim), as the file or folder `path`.
 
-    def open(self, path: Path) -> VectorIndex: ...
+        Args:
+            classes: each row's ACL class now, to lay rows out by; which one it is at a search `assign_classes` tells.
+        """
+
+    def open(self, path: Path) -> VectorIndex:
+        """Open what `build` wrote.
+
+        Raises:
+            BuildCorrupt: it cannot be read.
+        """
+
+    def unavailable(self) -> str:
+        """Say why this backend cannot be used here and what to do; empty where it can. For `loremill doctor`."""
 
 
 BACKENDS = {
@@ -66,7 +114,7 @@ BACKENDS = {
 }
 
 
-def vector_backend(name: str) -> VectorBackend:
+def vector_backend(name: str, options: VectorOptions | None = None) -> VectorBackend:
     """Return the backend called `name`.
 
     Raises:
@@ -75,5 +123,5 @@ def vector_backend(name: str) -> VectorBackend:
     if name not in BACKENDS:
         raise ConfigError(f"unknown vector index {name!r}: choose from {', '.join(sorted(BACKENDS))}")
     module, _, factory = BACKENDS[name].partition(":")
-    backend: VectorBackend = getattr(import_module(module), factory)()
+    backend: VectorBackend = getattr(import_module(module), factory)(options or VectorOptions())
     return backend

@@ -75,7 +75,7 @@ def test_a_build_knows_its_chunks_its_documents_and_their_rights(whole: Path) ->
     assert build.rows_of({"doc-1", "unknown"}).tolist() == [False, True, False, False, True, False]
     build.carry_rights(lambda _since: {"doc-0": 1, "doc-1": 2}, epoch=7)  # doc-2 is gone
     assert build.epoch == 7
-    assert sorted(build.vectors.search(VECTORS[:1], top_k=6, access=ALL)[0][0].tolist()) == [0, 1, 3, 4]
+    assert sorted(build.vectors.search(VECTORS[:1], top_k=6, access=ALL)[0].rows.tolist()) == [0, 1, 3, 4]
     assert sorted(build.lexical.search("words", top_k=6, access=ALL)[0].tolist()) == [0, 1, 3, 4]
 
 
@@ -90,7 +90,7 @@ def test_a_build_of_nothing_can_be_searched(write: Write, tmp_path: Path) -> Non
     assert build.manifest.rows == 0
     assert build.rows_of({"doc-0"}).tolist() == []
     assert build.chunk_id_set() == set()
-    assert len(build.vectors.search(VECTORS[:1], top_k=3, access=ALL)[0][0]) == 0
+    assert len(build.vectors.search(VECTORS[:1], top_k=3, access=ALL)[0].rows) == 0
 
 
 FILES = ["manifest.json", "rows.npz", "documents.json", "vectors.index", "lexical/meta.json", "lexical"]

@@ -68,7 +68,7 @@ def test_hybrid_is_the_convex_fusion_of_both_scores_of_every_readable_row(build:
 
 def test_a_candidate_of_one_part_alone_is_scored_by_the_other_too(build: Build) -> None:
     """With one candidate a part, both come with the scores that they would have among all."""
-    (dense,), _ = build.vectors.search(QUERY, top_k=1, access=access(1, 2, 3))[0]
+    (dense,) = build.vectors.search(QUERY, top_k=1, access=access(1, 2, 3))[0].rows
     (lexical,), _ = build.lexical.search("invoice flight", top_k=1, access=access(1, 2, 3))
     assert dense != lexical, "the two parts agree: the test shows nothing"
     rows, scores = search_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from indexes.access import UNREADABLE, AccessFilter
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
 from indexes.faiss import FaissIndex
-from indexes.vectors import BACKENDS, RowScores, VectorIndex, vector_backend
+from indexes.vectors import BACKENDS, Found, Plan, VectorIndex, vector_backend
 from indexes.vocabulary import Principal
 
 ROWS, DIM, CLASSES = 400, 16, 8
@@ -41,23 +42,24 @@ ROW_CLASSES[7] = CLASSES  # the only row of its class
 ROW_CLASSES[11] = UNREADABLE
 
 
-def exact(queries: Float32Matrix, mask: npt.NDArray[np.bool_], top_k: int) -> list[RowScores]:
+def exact(queries: Float32Matrix, mask: npt.NDArray[np.bool_], top_k: int) -> list[Found]:
     found = []
     for query in queries:
         rows = np.flatnonzero(mask)
         scores = np.einsum("ij,j->i", VECTORS, query)[rows]
         order = np.lexsort((rows, -scores))[:top_k]
-        found.append((rows[order], scores[order]))
+        found.append(Found(rows[order], scores[order], Plan("exact", len(rows), len(rows))))
     return found
 
 
-def check_same(found: list[RowScores], wanted: list[RowScores]) -> None:
+def check_same(found: list[Found], wanted: list[Found]) -> None:
     assert len(found) == len(wanted)
-    for (rows, scores), (true_rows, true_scores) in zip(found, wanted, strict=True):
-        assert rows.tolist() == true_rows.tolist()
-        np.testing.assert_allclose(scores, true_scores, atol=1e-5)
-        assert rows.dtype == np.int64
-        assert scores.dtype == np.float32
+    for here, there in zip(found, wanted, strict=True):
+        assert here.rows.tolist() == there.rows.tolist()
+        np.testing.assert_allclose(here.scores, there.scores, atol=1e-5)
+        assert here.rows.dtype == np.int64
+        assert here.scores.dtype == np.float32
+        assert here.plan.readable == there.plan.readable
 
 
 def selectivities(index: VectorIndex) -> None:
@@ -75,7 +77,7 @@ def ties(index: VectorIndex) -> None:
     for readable in [tuple(range(1, CLASSES + 1)), (1, 2, 3)]:
         twins = [row for row in range(TWINS) if ROW_CLASSES[row] in readable]
         for top_k in (1, 3, len(twins)):
-            rows, _ = index.search(VECTORS[:1], top_k=top_k, access=access(*readable))[0]
+            rows = index.search(VECTORS[:1], top_k=top_k, access=access(*readable))[0].rows
             assert rows.tolist() == twins[:top_k]
 
 
@@ -86,15 +88,15 @@ def where_is_anded(index: VectorIndex) -> None:
     found = index.search(QUERIES, top_k=10, access=access(1, 2), where=where)
     check_same(found, exact(QUERIES, where & np.isin(ROW_CLASSES, (1, 2)), 10))
     nothing = index.search(QUERIES, top_k=10, access=access(1, 2), where=np.zeros(ROWS, dtype=bool))
-    assert [len(rows) for rows, _ in nothing] == [0] * len(QUERIES)
+    assert [len(found.rows) for found in nothing] == [0] * len(QUERIES)
     assert where.sum() == (ROWS + 2) // 3, "the caller's mask was written to"
 
 
 def fewer_than_wanted(index: VectorIndex) -> None:
     """Where fewer rows are readable than wanted, all of them come."""
     index.assign_classes(ROW_CLASSES)
-    for rows, _ in index.search(QUERIES, top_k=ROWS * 2, access=access(1)):
-        assert sorted(rows.tolist()) == np.flatnonzero(ROW_CLASSES == 1).tolist()
+    for found in index.search(QUERIES, top_k=ROWS * 2, access=access(1)):
+        assert sorted(found.rows.tolist()) == np.flatnonzero(ROW_CLASSES == 1).tolist()
 
 
 def rights_move_without_a_rebuild(index: VectorIndex) -> None:
@@ -144,7 +146,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
 
     def make_(vectors: Float32Matrix) -> VectorIndex:
         backend = vector_backend(request.param)
-        backend.build([vectors], vectors.shape[1], tmp_path / "vectors.index")
+        backend.build([vectors], vectors.shape[1], tmp_path / "vectors.index", classes=ROW_CLASSES[: len(vectors)])
         return backend.open(tmp_path / "vectors.index")
 
     return make_
@@ -158,7 +160,7 @@ def test_every_backend_keeps_the_contract(make: MakeIndex, clause: Callable[[Vec
 def test_an_empty_index_finds_nothing(make: MakeIndex) -> None:
     index = make(VECTORS[:0])
     index.assign_classes(ROW_CLASSES[:0])
-    assert [len(rows) for rows, _ in index.search(QUERIES[:2], top_k=5, access=access(1))] == [0, 0]
+    assert [len(found.rows) for found in index.search(QUERIES[:2], top_k=5, access=access(1))] == [0, 0]
     assert (len(index), index.dim, index.norms().tolist()) == (0, DIM, [])
 
 
@@ -189,38 +191,38 @@ def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
 class NoFilter(FaissIndex):
     """Forgets who asks."""
 
-    def search(self, queries: Float32Matrix, **options: Any) -> list[RowScores]:
+    def search(self, queries: Float32Matrix, **options: Any) -> list[Found]:
         return super().search(queries, **{**options, "access": access(*range(1, CLASSES + 1))})
 
 
 class FilterAfterwards(FaissIndex):
     """Searches everything and drops what may not be read from the ten best."""
 
-    def search(self, queries: Float32Matrix, **options: Any) -> list[RowScores]:
+    def search(self, queries: Float32Matrix, **options: Any) -> list[Found]:
         readable = options.pop("access").mask(self._classes)
         found = super().search(queries, **options, access=access(*range(1, CLASSES + 1)))
-        return [(rows[readable[rows]], scores[readable[rows]]) for rows, scores in found]
+        return [replace(one, rows=one.rows[readable[one.rows]], scores=one.scores[readable[one.rows]]) for one in found]
 
 
 class LosesOne(FaissIndex):
     """Returns one row too few."""
 
-    def search(self, queries: Float32Matrix, **options: Any) -> list[RowScores]:
-        return [(rows[:-1], scores[:-1]) for rows, scores in super().search(queries, **options)]
+    def search(self, queries: Float32Matrix, **options: Any) -> list[Found]:
+        return [replace(one, rows=one.rows[:-1], scores=one.scores[:-1]) for one in super().search(queries, **options)]
 
 
 class WrongOrder(FaissIndex):
     """Breaks ties by descending row."""
 
-    def search(self, queries: Float32Matrix, **options: Any) -> list[RowScores]:
+    def search(self, queries: Float32Matrix, **options: Any) -> list[Found]:
         found = super().search(queries, **options)
-        return [(rows[order], scores[order]) for rows, scores in found for order in [np.lexsort((-rows, -scores))]]
+        return [replace(one, rows=one.rows[order]) for one in found for order in [np.lexsort((-one.rows, -one.scores))]]
 
 
 class NoWhere(FaissIndex):
     """Ignores the metadata filter."""
 
-    def search(self, queries: Float32Matrix, **options: Any) -> list[RowScores]:
+    def search(self, queries: Float32Matrix, **options: Any) -> list[Found]:
         return super().search(queries, **{**options, "where": None})
 
 
@@ -241,7 +243,7 @@ def test_the_contract_catches_a_broken_backend(
     tmp_path: Path, broken: type[FaissIndex], clause: Callable[[VectorIndex], None]
 ) -> None:
     backend = vector_backend("faiss")
-    backend.build([VECTORS[:5], VECTORS[5:]], VECTORS.shape[1], tmp_path / "vectors.index")
+    backend.build([VECTORS[:5], VECTORS[5:]], VECTORS.shape[1], tmp_path / "vectors.index", classes=ROW_CLASSES)
     opened = backend.open(tmp_path / "vectors.index")
     assert isinstance(opened, FaissIndex)
     with pytest.raises(AssertionError):
