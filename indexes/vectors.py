@@ -137,6 +137,8 @@ def check_search(
 
 BACKENDS = {
     "faiss": "indexes.faiss:FaissBackend",
+    "qdrant": "indexes.qdrant:QdrantBackend",
+    "qdrant-edge": "indexes.qdrant_edge:EdgeBackend",
 }
 
 

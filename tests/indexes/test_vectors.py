@@ -15,7 +15,11 @@ from tests.indexes.vector_contract import CLAUSES, Bench, Clause
 QDRANT_URL = os.environ.get("LOREMILL_TEST_QDRANT_URL", "")
 GAPS = {("faiss", "queries_that_are_no_numbers_are_refused")}
 """Clauses that a backend is known to break; an entry that no longer holds fails the suite."""
-UNDER_TEST = [*sorted(BACKENDS), *(["qdrant-server"] if "qdrant" in BACKENDS else [])]
+SLOW = {"qdrant"}
+"""Its local mode filters in Python, row by row."""
+UNDER_TEST = [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in [*sorted(BACKENDS), "qdrant-server"]
+]
 
 
 @pytest.fixture(scope="module", params=UNDER_TEST)

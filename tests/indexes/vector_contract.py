@@ -40,7 +40,7 @@ def unit(rows: int, seed: int, dim: int = DIM) -> Float32Matrix:
 
 VECTORS = unit(ROWS, 1)
 VECTORS[:TWINS] = VECTORS[0]
-QUERIES = np.vstack([VECTORS[:1], unit(30, 2)])
+QUERIES = np.vstack([VECTORS[:1], unit(11, 2)])
 ROW_CLASSES = np.random.default_rng(3).integers(1, CLASSES, size=ROWS).astype(np.int32)
 ROW_CLASSES[7] = CLASSES  # the only row of its class
 ROW_CLASSES[11] = UNREADABLE
