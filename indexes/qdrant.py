@@ -11,12 +11,21 @@ import numpy as np
 from indexes.access import Int32Vector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.errors import DependencyMissing
+from indexes.qdrant_pointer import Pointer
 from indexes.qdrant_search import QdrantIndex, Request
-from indexes.qdrant_store import Store, open_collection, point_filter, remove_collection, unavailable, write_collection
+from indexes.qdrant_store import (
+    ENGINE,
+    Store,
+    open_collection,
+    point_filter,
+    remove_collection,
+    unavailable,
+    write_collection,
+)
 from indexes.vectors import RowScores, VectorOptions
 
 if TYPE_CHECKING:
-    from qdrant_client.models import Batch
+    from qdrant_client.models import Batch, VectorParams
 
 _BATCH_FLOATS = 200_000
 """In one upsert or retrieval: some megabytes of JSON, far below the server's limit of 32."""
@@ -34,20 +43,24 @@ class QdrantBackend:
 
     def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
         """See `VectorBackend.build`. A server goes on building its graph afterwards; until then it scans."""
-        try:
-            from qdrant_client import models
-        except ImportError as error:
-            raise DependencyMissing("qdrant-client", extra="qdrant") from error
-        vectors = models.VectorParams(size=dim, distance=models.Distance.DOT)
-        write_collection(path, self._options, dim, _batches(blocks, dim, classes), classes, vectors_config=vectors)
+        write_collection(path, self._options, dim, _batches(blocks, dim, classes), classes, vectors_config=_schema(dim))
 
     def open(self, path: Path) -> QdrantIndex:
-        store, pointer, classes = open_collection(path, self._options)
-        return QdrantIndex(_ClientEngine(store, pointer.dim), dim=pointer.dim, built_classes=classes)
+        dim = Pointer.finished(path, ENGINE).dim
+        store, classes = open_collection(path, self._options, vectors_config=_schema(dim))
+        return QdrantIndex(_ClientEngine(store, dim), dim=dim, built_classes=classes)
 
     def remove(self, path: Path) -> None:
         """See `Detached.remove`."""
         remove_collection(path, self._options)
+
+
+def _schema(dim: int) -> VectorParams:
+    try:
+        from qdrant_client.models import Distance, VectorParams
+    except ImportError as error:
+        raise DependencyMissing("qdrant-client", extra="qdrant") from error
+    return VectorParams(size=dim, distance=Distance.DOT)
 
 
 def _batches(blocks: Iterable[Float32Matrix], dim: int, classes: Int32Vector) -> Iterator[Batch]:

@@ -1,19 +1,16 @@
 """Collections on a Qdrant server, or in qdrant-client's local mode where no server is set: one for each build, served through an alias.
 
 Rows are written to a collection that no alias names; the alias is set once all of them are counted. So half a build is never served, and what
-a crash leaves is found through the pointer, which is written first. Local mode is a brute-force scan over a folder inside the build, made for
-small data and tests; every opener reads a copy of its own, because it locks the folder.
+a crash leaves is found through the pointer, which is written first. Local mode is a brute-force scan in memory, made for small data and tests:
+the points lie in a file beside the pointer (the client's own files hold pickles, and lock out a second process), and each opener reads them.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 import time
 import uuid
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -63,22 +60,20 @@ def write_collection(
     name = f"loremill-{uuid.uuid4().hex}"
     pointer = Pointer(ENGINE, name, dim, url=_public(options.qdrant_url))
     pointer.write(path)
-    client = _remote(options.qdrant_url, options.qdrant_api_key) if pointer.url else _local(_folder(path, pointer))
-    store = Store(client, name)
-    try:
-        rows = store.fill(batches, schema, indexed=bool(pointer.url))
-        write_classes(path, classes)
-    except BaseException:
-        if pointer.url:
+    if pointer.url:
+        store = Store(_remote(options.qdrant_url, options.qdrant_api_key), name)
+        try:
+            rows = store.fill(batches, schema, indexed=True)
+        except BaseException:
             _forgive(store.delete)
-        raise
-    finally:
-        if not pointer.url:
-            client.close()
+            raise
+    else:
+        rows = _write_points(_points_file(path), batches)
+    write_classes(path, classes)
     Pointer(ENGINE, name, dim, rows, pointer.url).write(path)
 
 
-def open_collection(path: Path, options: VectorOptions) -> tuple[Store, Pointer, Int32Vector]:
+def open_collection(path: Path, options: VectorOptions, **schema: Any) -> tuple[Store, Int32Vector]:
     """Open what `write_collection` wrote.
 
     Raises:
@@ -90,10 +85,11 @@ def open_collection(path: Path, options: VectorOptions) -> tuple[Store, Pointer,
     if pointer.url:
         store = Store(_remote(options.qdrant_url or pointer.url, options.qdrant_api_key), pointer.name)
     else:
-        store = _private_copy(_folder(path, pointer), pointer.name)
+        store = Store(_in_memory(), pointer.name)
+        store.fill(_read_points(_points_file(path)), schema, indexed=False)
     if (found := store.count()) != pointer.rows:
         raise BuildCorrupt(f"{path.name} promises {pointer.rows} rows and holds {found}; ingest again with --full")
-    return store, pointer, classes
+    return store, classes
 
 
 def remove_collection(path: Path, options: VectorOptions) -> None:
@@ -241,37 +237,37 @@ def _remote(url: str, key: str) -> QdrantClient:
         raise ConfigError(f"qdrant_url is no URL of a server: {error}") from error
 
 
-def _local(folder: Path) -> QdrantClient:
+def _in_memory() -> QdrantClient:
     try:
         from qdrant_client import QdrantClient
     except ImportError as error:
         raise DependencyMissing("qdrant-client", extra="qdrant") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that local mode is slow for many rows is said in the docs
-        return QdrantClient(path=str(folder), force_disable_check_same_thread=True)
+    return QdrantClient(":memory:")
 
 
-def _private_copy(folder: Path, name: str) -> Store:
-    """Open a copy of the folder, which lives as long as the store does."""
-    copy = Path(tempfile.mkdtemp(prefix="loremill-qdrant-"))
+def _write_points(path: Path, batches: Iterable[Batch]) -> int:
+    """Write a batch a line and return the number of points."""
+    rows = 0
+    with path.open("w", encoding="utf-8") as file:
+        for batch in batches:
+            file.write(batch.model_dump_json(exclude_none=True) + "\n")
+            rows += len(batch.ids)
+    return rows
+
+
+def _read_points(path: Path) -> Iterator[Batch]:
+    from qdrant_client.models import Batch
+
     try:
-        shutil.copytree(folder, copy, dirs_exist_ok=True)
-        client = _local(copy)
-    except Exception as error:  # unpickling a damaged row raises anything
-        shutil.rmtree(copy, ignore_errors=True)
-        raise BuildCorrupt(f"{folder.name} cannot be opened: {error}; ingest again with --full") from error
-    store = Store(client, name)
-    weakref.finalize(store, _discard, client, copy)
-    return store
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield Batch.model_validate_json(line)
+    except (OSError, ValueError) as error:
+        raise BuildCorrupt(f"{path.name} cannot be read: {error}; ingest again with --full") from error
 
 
-def _discard(client: QdrantClient, copy: Path) -> None:
-    client.close()
-    shutil.rmtree(copy, ignore_errors=True)
-
-
-def _folder(path: Path, pointer: Pointer) -> Path:
-    return path.with_name(path.name + ".local")
+def _points_file(path: Path) -> Path:
+    return path.with_name(path.name + ".points.jsonl")
 
 
 def _public(url: str) -> str:
