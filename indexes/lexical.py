@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
-from indexes.errors import BuildCorrupt, UnsupportedFilter
-from indexes.vectors import RowScores
+from indexes.errors import BuildCorrupt, DependencyMissing, UnsupportedFilter
+from indexes.vectors import RowScores, VectorOptions
 
 ANALYSIS = "words-lower-fold-stop-snowball-en/1"
 TITLE_WEIGHT = 0.5
 """Weight of the title and heading field beside the text; chosen on SciFact train, see eval/LOG.md."""
 
 _WRITER_BYTES = 256_000_000
-_MAX_QUERY_TERMS = 256
+MAX_QUERY_TERMS = 256
 _RARITIES_KEPT = 100_000
 _READERS_KEPT = 1000
 
@@ -39,7 +39,8 @@ class LexicalRow:
     text: str
 
 
-def _analyzer() -> Any:
+def analyzer() -> Any:
+    """Return what turns text into terms, for postings and queries of every backend; `ANALYSIS` names it."""
     from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
     builder = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(60)).filter(Filter.lowercase())
@@ -68,7 +69,7 @@ def build_lexical(rows: Iterable[LexicalRow], path: Path) -> None:
 
     path.mkdir(parents=True, exist_ok=True)
     index = Index(_schema(), path=str(path))
-    index.register_tokenizer("loremill", _analyzer())
+    index.register_tokenizer("loremill", analyzer())
     writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
     for number, row in enumerate(rows):
         document = Document()
@@ -113,6 +114,26 @@ class _Policy:
         return cls(row_classes, became, documents[moved], were[moved], are[moved])
 
 
+class TantivyBackend:
+    """Builds and opens tantivy's folders; see `indexes.lexical_backends`."""
+
+    def __init__(self, options: VectorOptions) -> None:
+        pass
+
+    def unavailable(self) -> str:
+        try:
+            import tantivy  # noqa: F401
+        except ImportError:
+            return str(DependencyMissing("tantivy"))
+        return ""
+
+    def build(self, rows: Iterable[LexicalRow], path: Path) -> None:
+        build_lexical(rows, path)
+
+    def open(self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector) -> LexicalIndex:
+        return LexicalIndex(path, row_documents=row_documents, built_classes=built_classes)
+
+
 class LexicalIndex:
     """One build's postings, opened for reading."""
 
@@ -129,7 +150,7 @@ class LexicalIndex:
             index = Index.open(str(path))
         except ValueError as error:
             raise BuildCorrupt(f"lexical index cannot be read: {error}; ingest again with --full") from error
-        self._analyzer = _analyzer()
+        self._analyzer = analyzer()
         index.register_tokenizer("loremill", self._analyzer)
         self._schema = index.schema
         self._searcher = index.searcher()
@@ -212,7 +233,7 @@ class LexicalIndex:
         from tantivy import Occur, Query
 
         clauses = []
-        for term in self.terms(query)[:_MAX_QUERY_TERMS]:
+        for term in self.terms(query)[:MAX_QUERY_TERMS]:
             for name, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
                 boost = weight * self._readable_rarity(name, term, access)
                 clause = Query.term_query(self._schema, name, term, "freq")
@@ -240,7 +261,7 @@ class LexicalIndex:
         )
         holding_readable = self._searcher.search(both, 1, count=True).count
         # Also for a term that no row holds: to skip it would show in the time which terms others' documents hold.
-        return _idf(n_readable, holding_readable) / _idf(len(self), self._searcher.doc_freq(name, term))
+        return idf(n_readable, holding_readable) / idf(len(self), self._searcher.doc_freq(name, term))
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
@@ -285,6 +306,6 @@ class LexicalIndex:
         return self._policy
 
 
-def _idf(rows: int, holding: int) -> float:
+def idf(rows: int, holding: int) -> float:
     """tantivy's BM25 idf, ln(1 + (N - n + 0.5) / (n + 0.5)), of a term that n of N rows hold."""
     return math.log(1 + (rows - holding + 0.5) / (holding + 0.5))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
+
+if TYPE_CHECKING:
+    from indexes.settings import Settings
 
 RowScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Rows and their scores, best first; equal scores by ascending row."""
@@ -52,6 +55,11 @@ class VectorOptions:
     """`auto`, `cpu` or `cuda`."""
     qdrant_url: str = ""
     qdrant_api_key: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> VectorOptions:
+        """Return what the settings say."""
+        return cls(settings.device, settings.qdrant_url, settings.qdrant_api_key)
 
 
 class VectorIndex(Protocol):

@@ -17,6 +17,7 @@ from indexes.embedder import Embedder
 from indexes.errors import AccessDenied, ConfigError, TooLarge
 from indexes.recent import Recent
 from indexes.search import FusionSettings, SearchMode, search_rows
+from indexes.vectors import VectorOptions
 from indexes.vocabulary import Hit, Principal
 from rag.cache import Cache, Key, Scope
 from rag.releases import Release
@@ -70,6 +71,7 @@ class Retriever:
         folder: of the collections' folders.
         max_query_chars: longer queries are refused.
         cache: the tenant's; its values pass through `confirm` again before they leave.
+        options: how the builds' backends run here.
     """
 
     before_confirm: Callable[[], None] | None = None
@@ -83,12 +85,13 @@ class Retriever:
         *,
         max_query_chars: int,
         cache: Cache | None = None,
+        options: VectorOptions | None = None,
     ) -> None:
         self.cache = Cache() if cache is None else cache
         self._catalog = catalog
         self._embedder = embedder
         self._max_query_chars = max_query_chars
-        self._serving = Serving(catalog, folder, embedder)
+        self._serving = Serving(catalog, folder, embedder, options)
         self._vectors: Recent[Float32Matrix] = Recent(_VECTORS_KEPT)
 
     def search(

@@ -86,7 +86,7 @@ def fill(mill: Loremill, chunks: int, per_document: int) -> None:
             texts = [(name, chunk.text) for document in batch for chunk, name in document.chunks]
             vectors = embedder.embed_passages([text for _, text in texts])
             staging.keep(embedder.model_id, [name for name, _ in texts], vectors)
-        serving = ReleaseServing(mill.settings.generator, mill.settings.vector_index)
+        serving = ReleaseServing.of(mill.settings)
         commit(
             rooms.catalog, folder, staging, origin=None, embedder=embedder, chunker="bench", duplicates=Duplicates(exact=False),
             serving=serving, progress=lambda *_: None,

@@ -144,7 +144,7 @@ def test_rows_that_do_not_agree_with_the_manifest_are_corrupt(copy: Path) -> Non
         Build(copy)
 
 
-@pytest.mark.parametrize("step", ["_write_files", "_sync", "build_lexical"])
+@pytest.mark.parametrize("step", ["_write_files", "_sync", "lexical_backend"])
 @pytest.mark.parametrize(
     ("fault", "raised"),
     [(OSError(28, "No space left on device"), IndexBackendError), (RuntimeError("write error"), IndexBackendError),
