@@ -7,6 +7,8 @@ results are left; and it finds wrongful refusals.
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from eval.audit.canaries import sung
@@ -34,18 +36,38 @@ def search_hybrid(trial: Trial) -> None:
 
 
 def search_where(trial: Trial) -> None:
-    """A filter on metadata narrows what may be read and never replaces it."""
-    document = trial.any_document()
-    key, value = trial.rng.choice(
+    """A filter on metadata narrows what may be read and never replaces it, whatever its operators."""
+    (one, passes_one), (other, passes_other) = _condition(trial), _condition(trial)
+    where, passes = trial.rng.choice(
         [
-            ("topic", document.metadata["topic"]),
-            ("mark", document.metadata["mark"]),
-            ("document_id", document.document_id),
+            (one, passes_one),
+            ({"not": one}, lambda document: not passes_one(document)),
+            ({"or": [one, other]}, lambda document: passes_one(document) or passes_other(document)),
+            ({"and": [one, other]}, lambda document: passes_one(document) and passes_other(document)),
         ]
     )
-    found = [one for one in trial.readable if {**one.metadata, "document_id": one.document_id}[key] == value]
-    mode = trial.rng.choice(["dense", "hybrid"])
-    _search(trial, any_words(trial), mode, found, where={key: value})
+    found = [document for document in trial.readable if passes(document)]
+    _search(trial, any_words(trial), trial.rng.choice(["dense", "hybrid"]), found, where=where)
+
+
+def _condition(trial: Trial) -> tuple[dict[str, Any], Callable[[Document], bool]]:
+    """Return a condition about a value that some document has, readable or not, and what it means."""
+    document = trial.any_document()
+    key = trial.rng.choice(["topic", "mark", "document_id"])
+    wanted = _field(document, key)
+    name = trial.rng.choice([*_COMPARE, "in", ""])
+    where = {"": {key: wanted}, "in": {key: {"in": [trial.never(), wanted]}}}.get(name, {key: {name: wanted}})
+    compare = _COMPARE.get(name, operator.eq)
+    return where, lambda one: bool(compare(_field(one, key), wanted))
+
+
+_COMPARE: dict[str, Callable[[str, str], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
+}  # fmt: skip
+
+
+def _field(document: Document, key: str) -> str:
+    return document.document_id if key == "document_id" else document.metadata[key]
 
 
 def scores(trial: Trial) -> None:

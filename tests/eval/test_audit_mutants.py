@@ -17,6 +17,7 @@ from eval.audit.run import TRIALS_AN_OPERATION
 from indexes.access import AccessFilter
 from indexes.builds import Build
 from indexes.catalog import Catalog
+from indexes.columns import Columns
 from indexes.directory import Identity, Role
 from indexes.errors import ConfigError
 from indexes.faiss import FaissIndex
@@ -118,6 +119,12 @@ def where_takes_the_place_of_the_filter(patch: Patch) -> None:
         return whole(*arguments, access=access if where is None else everything(access), where=where, **more)
 
     patch.setattr("rag.retrieve.search_rows", search_rows)
+
+
+@mutant("search where")
+def columns_keep_the_metadata_they_were_read_with(patch: Patch) -> None:
+    whole = Columns._known
+    patch.setattr(Columns, "_known", lambda self, keys, epoch: whole(self, keys, 0))
 
 
 @mutant("search lexical", "search dense")
