@@ -18,6 +18,9 @@ from indexes.vocabulary import Hit
 
 ALL = 1000
 
+_Meant = tuple[dict[str, Any], Callable[[Document], bool]]
+"""A filter, and which documents it means."""
+
 
 def search_lexical(trial: Trial) -> None:
     """A word finds the readable documents that hold it."""
@@ -38,27 +41,26 @@ def search_hybrid(trial: Trial) -> None:
 def search_where(trial: Trial) -> None:
     """A filter on metadata narrows what may be read and never replaces it, whatever its operators."""
     (one, passes_one), (other, passes_other) = _condition(trial), _condition(trial)
-    where, passes = trial.rng.choice(
-        [
-            (one, passes_one),
-            ({"not": one}, lambda document: not passes_one(document)),
-            ({"or": [one, other]}, lambda document: passes_one(document) or passes_other(document)),
-            ({"and": [one, other]}, lambda document: passes_one(document) and passes_other(document)),
-        ]
-    )
+    kinds: list[_Meant] = [
+        (one, passes_one),
+        ({"not": one}, lambda document: not passes_one(document)),
+        ({"or": [one, other]}, lambda document: passes_one(document) or passes_other(document)),
+        ({"and": [one, other]}, lambda document: passes_one(document) and passes_other(document)),
+    ]
+    where, passes = trial.rng.choice(kinds)
     found = [document for document in trial.readable if passes(document)]
     _search(trial, any_words(trial), trial.rng.choice(["dense", "hybrid"]), found, where=where)
 
 
-def _condition(trial: Trial) -> tuple[dict[str, Any], Callable[[Document], bool]]:
+def _condition(trial: Trial) -> _Meant:
     """Return a condition about a value that some document has, readable or not, and what it means."""
     document = trial.any_document()
     key = trial.rng.choice(["topic", "mark", "document_id"])
     wanted = _field(document, key)
     name = trial.rng.choice([*_COMPARE, "in", ""])
-    where = {"": {key: wanted}, "in": {key: {"in": [trial.never(), wanted]}}}.get(name, {key: {name: wanted}})
-    compare = _COMPARE.get(name, operator.eq)
-    return where, lambda one: bool(compare(_field(one, key), wanted))
+    short: dict[str, Any] = {"": {key: wanted}, "in": {key: {"in": [trial.never(), wanted]}}}
+    compare = _COMPARE.get(name, _COMPARE["eq"])
+    return short.get(name, {key: {name: wanted}}), lambda one: compare(_field(one, key), wanted)
 
 
 _COMPARE: dict[str, Callable[[str, str], bool]] = {

@@ -119,6 +119,7 @@ def where_takes_the_place_of_the_filter(patch: Patch) -> None:
         return whole(*arguments, access=access if where is None else everything(access), where=where, **more)
 
     patch.setattr("rag.retrieve.search_rows", search_rows)
+    widen(patch, Build, "rows_matching")  # it holds the filter down to readable rows of its own
 
 
 @mutant("search where")
