@@ -256,10 +256,10 @@ class Catalog(CatalogFile):
             since: only documents that changed after this epoch, in whatever way.
         Cost: reads through all metadata, whichever the keys are; with `since`, that of the changed documents.
         """
-        own = {name: place for place, name in enumerate(OWN)}
-        in_json = not own.keys() >= set(keys)
+        own = {name: place for place, name in enumerate(("document_id", *sorted({*OWN[1:]} & {*keys})))}
+        in_json = not own.keys() >= {*keys}
         with self.read() as db:
-            for row in _fields(db, collection, since=since):
+            for row in _fields(db, collection, [*own], since=since):
                 stored = json.loads(row[-1]) if in_json else {}
                 yield row[0], [row[own[key]] if key in own else stored.get(key) for key in keys]
 
@@ -298,13 +298,13 @@ class Catalog(CatalogFile):
         return row.text if row is not None and row.class_id in access.classes else None
 
 
-def _fields(db: Connection, collection: str, *, since: int | None) -> Iterator[Sequence[Any]]:
-    """Yield each document's own fields and, last, its metadata as JSON; only of those that changed after `since`."""
+def _fields(db: Connection, collection: str, own: Sequence[str], *, since: int | None) -> Iterator[Sequence[Any]]:
+    """Yield the fields `own` of each document and, last, its metadata as JSON; only of those that changed after `since`."""
     from sqlalchemy import Text, select, type_coerce
 
     from indexes.tables import documents, rights
 
-    columns = (*(documents.c[name] for name in OWN), type_coerce(documents.c.metadata, Text))
+    columns = (*(documents.c[name] for name in own), type_coerce(documents.c.metadata, Text))
     query = select(*columns).where(documents.c.collection == collection)
     if since is None:
         yield from db.execute(query)
