@@ -3,7 +3,7 @@
     builds/<build_id>/manifest.json     what it is made of, with sizes of its files
                       rows.npz          row -> chunk id, document ordinal, ACL class at build time
                       documents.json    document ordinal -> document id
-                      vectors.index     the vector backend's file
+                      vectors.index     the vector backend's file or folder
                       lexical/          tantivy
 
 A build is written aside under a temporary name, synced, and renamed into place; a reader never sees half of one.
@@ -26,15 +26,17 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from indexes.access import UNREADABLE, Int32Vector
+from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.batches import batched
+from indexes.columns import Columns, Values
 from indexes.errors import BuildCorrupt, IndexBackendError, LoremillError
 from indexes.lexical import ANALYSIS, LexicalRow
 from indexes.lexical_backends import LexicalSearch, lexical_backend
 from indexes.qdrant_store import remove_collection
 from indexes.vectors import VectorIndex, VectorOptions, vector_backend
 from indexes.vocabulary import digest_all
+from indexes.where import Filter
 
 FORMAT = 1
 _BLOCK_ROWS = 4096
@@ -290,6 +292,7 @@ class Build:
         )
         self.folder = folder
         self._ordinals = {name: ordinal for ordinal, name in enumerate(self._document_ids)}
+        self._columns = Columns(self._ordinals)
         self._document_classes: Int32Vector = np.full(len(self._document_ids), UNREADABLE, dtype=np.int32)
         self._epoch: int | None = None
         self._lock = Lock()
@@ -325,6 +328,22 @@ class Build:
             self.vectors.assign_classes(of_row)
             self.lexical.assign_classes(of_row)
             self._document_classes, self._epoch = of_document, epoch
+
+    def rows_matching(self, where: Filter, values: Values, *, access: AccessFilter, epoch: int) -> BoolVector:
+        """Return a mask of the readable rows whose documents pass a metadata filter.
+
+        Only the readable ones, so that a filter which forbidden documents pass is, from here on, one that none passes.
+
+        Args:
+            values: reads what the catalog of `epoch`, or a later one, has under some keys.
+        Cost: see `Columns.matching`; O(rows) in numpy.
+        """
+        passing = self._columns.matching(where, values, epoch=epoch) & access.mask(self._document_classes)
+        return passing[self._row_documents] if len(self._row_documents) else np.zeros(0, dtype=bool)
+
+    def keep_columns_of(self, other: Build) -> None:
+        """Take over the metadata columns that another build of the collection has in memory."""
+        self._columns = other._columns.onto(self._ordinals)
 
     def rows_of(self, document_ids: set[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return a mask of the rows whose documents are among `document_ids`."""

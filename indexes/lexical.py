@@ -27,6 +27,8 @@ _WRITER_BYTES = 256_000_000
 MAX_QUERY_TERMS = 256
 _RARITIES_KEPT = 100_000
 _READERS_KEPT = 1000
+_BEHIND = 8  # candidates behind the last wanted one, which may tie with it
+_SIFTED_FROM = 100  # where a hundredth passes, sifting costs what a clause of their documents does
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +183,45 @@ class LexicalIndex:
             UnsupportedFilter: classes were never assigned.
         Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework (k1 = 1.2, b = 0.75, tantivy's constants).
         """
+        self._assigned()
+        words = self._text_query(query, access)
+        if words is None:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        sifted = None if where is None else self._sifted(words, top_k + _BEHIND, access, where)
+        rows, scores = sifted or self._best(words, self._access_query(access, where), top_k + _BEHIND)
+        order = np.lexsort((rows, -scores))[:top_k]
+        return rows[order], scores[order]
+
+    def _sifted(self, words: Any, wanted: int, access: AccessFilter, where: BoolVector) -> RowScores | None:
+        """Return the best rows that pass `where`, sifted out of more readable ones than are wanted.
+
+        None where few rows pass or not enough were among those: then a clause that names the documents is cheaper, or needed. One that
+        names many costs far more than the hits that it spares.
+        """
+        n_readable, readable = self._readable(access)
+        passing = int(np.count_nonzero(access.mask(self._assigned().row_classes) & where))
+        if passing * _SIFTED_FROM < n_readable or not passing:
+            return None
+        limit = 2 * wanted * n_readable // passing
+        rows, scores = self._best(words, readable, limit)
+        passed = where[rows]
+        if np.count_nonzero(passed) < wanted and len(rows) == limit:
+            return None
+        return rows[passed], scores[passed]
+
+    def _best(self, words: Any, readable: Any | None, limit: int) -> RowScores:
+        """Return up to `limit` of the best rows that the clause `readable` admits."""
         from tantivy import Occur, Query
 
-        readable = self._access_query(access, where)
-        words = self._text_query(query, access)
-        if words is None or readable is None or not len(self):
+        if readable is None or not len(self):
             return np.empty(0, np.int64), np.empty(0, np.float32)
         full = Query.boolean_query([(Occur.Must, words), (Occur.Must, Query.const_score_query(readable, 0.0))])
-        found = self._searcher.search(full, min(top_k + 8, len(self)), count=False).hits
+        found = self._searcher.search(full, min(limit, len(self)), count=False).hits
         if not found:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         scores = np.array([score for score, _ in found], dtype=np.float32)
         rows = np.array(self._searcher.fast_field_values("row", [address for _, address in found]), dtype=np.int64)
-        order = np.lexsort((rows, -scores))[:top_k]
-        return rows[order], scores[order]
+        return rows, scores
 
     def scores(
         self, query: str, rows: np.ndarray[Any, np.dtype[np.int64]], *, access: AccessFilter

@@ -50,7 +50,10 @@ class Serving:
         with self._lock:
             build = self._builds.get(state.collection)
             if build is None or build.manifest.build_id != release.build:
-                build = self._builds[state.collection] = self._open(state.collection, release.build)
+                before, build = build, self._open(state.collection, release.build)
+                if before is not None:
+                    build.keep_columns_of(before)
+                self._builds[state.collection] = build
         build.carry_rights(
             lambda since: self._catalog.document_classes(state.collection, since=since), epoch=state.epoch
         )

@@ -116,6 +116,23 @@ def test_a_metadata_filter_is_anded(index: LexicalSearch) -> None:
     assert len(index.search("budget", top_k=30, access=access(1), where=np.zeros(len(BUILT), bool))[0]) == 0
 
 
+@pytest.mark.parametrize("sifted_from", [0, 10**9], ids=["a clause", "sifted"])
+@given(chosen=st.sets(st.integers(0, DOCUMENTS - 1)), top_k=st.sampled_from([1, 5, 1000]), best_first=st.booleans())
+def test_a_filter_finds_the_same_as_a_clause_and_sifted(
+    folder: Path, sifted_from: int, chosen: set[int], top_k: int, best_first: bool
+) -> None:
+    index = open_index(folder)
+    index.assign_classes(BUILT)
+    if not best_first and chosen:  # those that pass rank last, so that too few are among the first
+        scores = index.scores("budget", np.arange(len(BUILT), dtype=np.int64), access=access(*EVERYTHING))
+        chosen = set(ROW_DOCUMENTS[np.argsort(scores)[: len(chosen)]].tolist())
+    where = np.isin(ROW_DOCUMENTS, list(chosen))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("indexes.lexical._SIFTED_FROM", sifted_from)
+        found = index.search("budget travel", top_k=top_k, access=access(1, 2, 3), where=where)
+    check(found, expected(index, "budget travel", access(1, 2, 3), where & np.isin(BUILT, (1, 2, 3)), top_k))
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_what_stands_in_unreadable_rows_changes_no_score(backend: LexicalBackend, tmp_path: Path, moved: bool) -> None:
     """Two indexes that differ only in the words of rows that cannot be read score the readable ones alike."""
