@@ -110,7 +110,9 @@ class VectorBackend(Protocol):
 
 
 BACKENDS = {
+    "cuda": "indexes.cuda:CudaBackend",
     "faiss": "indexes.faiss:FaissBackend",
+    "faiss-gpu": "indexes.faiss_gpu:FaissGpuBackend",
 }
 
 

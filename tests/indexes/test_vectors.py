@@ -15,7 +15,7 @@ from indexes.access import UNREADABLE, AccessFilter
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
 from indexes.faiss import FaissIndex
-from indexes.vectors import BACKENDS, Found, Plan, VectorIndex, vector_backend
+from indexes.vectors import BACKENDS, Found, Plan, VectorIndex, VectorOptions, vector_backend
 from indexes.vocabulary import Principal
 
 ROWS, DIM, CLASSES = 400, 16, 8
@@ -145,7 +145,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
     """Builds and opens an index over rows with the backend under test."""
 
     def make_(vectors: Float32Matrix) -> VectorIndex:
-        backend = vector_backend(request.param)
+        backend = vector_backend(request.param, VectorOptions(device="cpu"))
         backend.build([vectors], vectors.shape[1], tmp_path / "vectors.index", classes=ROW_CLASSES[: len(vectors)])
         return backend.open(tmp_path / "vectors.index")
 
