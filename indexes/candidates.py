@@ -81,7 +81,7 @@ def settled(
         start: scans; called with more and more candidates until the border is clear.
     """
     found: dict[int, tuple[Int64Vector, npt.NDArray[np.float32]]] = {}
-    pending, wanted = np.arange(len(queries)), min(top_k + top_k // 2 + 16, readable)
+    pending, wanted = np.arange(len(queries)), min(top_k + top_k // 4 + 8, readable)
     while len(pending):
         unclear: list[Int64Vector] = []
         flying: deque[tuple[Int64Vector, Finish]] = deque()

@@ -12,7 +12,7 @@ import triton.language as tl
 
 _BLOCK_K = 64
 _STAGES = 3
-_TILES = ((16, 4), (64, 4), (128, 8), (256, 8))
+TILES = ((16, 4), (64, 4), (128, 8), (256, 8))
 """Queries of a tile and warps that work on it."""
 
 
@@ -45,6 +45,12 @@ def _group_maxima(  # type: ignore[no-untyped-def]
     tl.store(maxima + group * n_queries + query, best)
 
 
+def _tile(n_queries: int, group: int, shared_bytes: int) -> tuple[int, int]:
+    """Choose the least tile that holds all queries, else the greatest whose operands fit into shared memory."""
+    fitting = [tile for tile in TILES if 2 * _STAGES * _BLOCK_K * (group + tile[0]) <= shared_bytes] or TILES[:1]
+    return next((tile for tile in fitting if tile[0] >= n_queries), fitting[-1])
+
+
 def group_maxima(
     rows: torch.Tensor,
     queries: torch.Tensor,
@@ -54,6 +60,7 @@ def group_maxima(
     ids: torch.Tensor | None,
     allowed: torch.Tensor | None,
     shared_bytes: int = 1 << 30,
+    tile: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Return the greatest score in each group of rows, shape (n_queries, groups), float32; -inf where none is readable.
 
@@ -65,13 +72,11 @@ def group_maxima(
         ids: int32, the row at each place; None: place i is row i.
         allowed: for each row whether it may be read; None: every place may.
         shared_bytes: shared memory of one block on the device.
+        tile: queries of a tile and its warps, to measure others than the one that is chosen.
     Cost: reads each row once for every 256 queries; writes 4 / group bytes a row and query.
     """
     n_queries, width = queries.shape
-    fitting = [
-        tile for tile in _TILES if 2 * _STAGES * _BLOCK_K * (group + tile[0]) <= shared_bytes or tile == _TILES[0]
-    ]
-    block, warps = next((tile for tile in fitting if tile[0] >= n_queries), fitting[-1])
+    block, warps = tile or _tile(n_queries, group, shared_bytes)
     padded = -(-n_queries // block) * block
     queries = torch.nn.functional.pad(queries, (0, 0, 0, padded - n_queries))
     groups = -(-count // group)

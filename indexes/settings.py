@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="threads for embedding; 0 means one a core")
-    vector_index: Literal["faiss"] = "faiss"
+    vector_index: Literal["auto", "cuda", "faiss", "faiss-gpu"] = "faiss"
     chunk_tokens: int = Field(220, ge=16, le=8192, description="most tokens in a chunk, by the embedder's tokenizer")
     chunk_overlap: int = Field(0, ge=0, description="tokens that neighbouring chunks share")
     max_document_bytes: int = Field(100_000_000, ge=1, description="larger source items are quarantined")

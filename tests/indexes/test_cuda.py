@@ -107,6 +107,12 @@ def no_room(limit: int) -> Callable[..., Any]:
     return allocated
 
 
+@pytest.fixture
+def grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scan by groups as it is done over millions of rows."""
+    monkeypatch.setattr(HalfRows, "groups_pay", lambda self, wanted, count: wanted < -(-count // half_rows.GROUP))
+
+
 @pytest.mark.parametrize("readable", READABLE)
 @pytest.mark.parametrize("top_k", [1, TOP_K, 3000])
 def test_hits_are_those_of_exact_search_though_rounding_turns_the_order(
@@ -127,6 +133,15 @@ def test_half_precision_alone_would_find_other_rows() -> None:
     assert sum(a != b for a, b in zip(rounded, wanted, strict=True)) > len(QUERIES) // 2
 
 
+@pytest.mark.usefixtures("grouped")
+@pytest.mark.parametrize("readable", READABLE)
+@pytest.mark.parametrize("top_k", [1, TOP_K, 70])
+def test_the_best_groups_hold_the_best_rows(index: CudaIndex, readable: str, top_k: int) -> None:
+    found = index.search(QUERIES, top_k=top_k, access=access(*READABLE[readable]))
+    same(found, exact(QUERIES, np.isin(ROW_CLASSES, READABLE[readable]), top_k))
+
+
+@pytest.mark.usefixtures("grouped")
 @pytest.mark.parametrize("share", [0.001, 0.3, 1.0])
 def test_a_metadata_mask_narrows_each_plan(index: CudaIndex, share: float) -> None:
     where = np.random.default_rng(8).random(ROWS) < share
@@ -135,13 +150,15 @@ def test_a_metadata_mask_narrows_each_plan(index: CudaIndex, share: float) -> No
         same(found, exact(QUERIES[:3], where & np.isin(ROW_CLASSES, classes)))
 
 
-@pytest.mark.parametrize("budget", [1 << 12, 1 << 18])
+@pytest.mark.usefixtures("grouped")
+@pytest.mark.parametrize("budget", [1 << 15, 1 << 18])
 def test_hits_do_not_depend_on_how_much_is_scanned_at_a_time(index: CudaIndex, budget: int) -> None:
     index._uploaded().budget = budget
     for classes in READABLE.values():
         same(index.search(QUERIES, top_k=TOP_K, access=access(*classes)), exact(QUERIES, np.isin(ROW_CLASSES, classes)))
 
 
+@pytest.mark.usefixtures("grouped")
 def test_rows_picked_by_number_are_grouped_like_all(index: CudaIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HalfRows, "gather_cost", 1.0)
     found = index.search(QUERIES, top_k=TOP_K, access=access(*READABLE["most"]))
@@ -319,6 +336,7 @@ def test_the_fused_kernel_gives_the_maxima_of_the_steps_in_torch(file: Path, n_q
         torch.testing.assert_close(fused, half._maxima(queries, selection), atol=1e-5, rtol=0)
 
 
+@pytest.mark.usefixtures("grouped")
 def test_a_kernel_that_cannot_run_is_replaced_by_torch(
     index: CudaIndex, monkeypatch: pytest.MonkeyPatch, warnings: Callable[[], list[str]]
 ) -> None:

@@ -15,7 +15,7 @@ from indexes.access import UNREADABLE, AccessFilter
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
 from indexes.faiss import FaissIndex
-from indexes.vectors import BACKENDS, Found, Plan, VectorIndex, VectorOptions, vector_backend
+from indexes.vectors import BACKENDS, Found, Plan, VectorIndex, VectorOptions, resolved, vector_backend
 from indexes.vocabulary import Principal
 
 ROWS, DIM, CLASSES = 400, 16, 8
@@ -186,6 +186,19 @@ def test_a_damaged_file_is_reported_as_a_corrupt_build(tmp_path: Path, make: Mak
 def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="faiss"):
         vector_backend("annoy")
+
+
+@pytest.mark.parametrize(
+    ("memory", "fault", "chosen"),
+    [(0, "", "faiss"), (4 * 1000 * 384, "", "cuda"), (4 * 1000 * 384 - 1, "", "faiss"), (1 << 40, "no torch", "faiss")],
+)
+def test_auto_is_cuda_where_a_device_has_room_else_faiss(
+    monkeypatch: pytest.MonkeyPatch, memory: int, fault: str, chosen: str
+) -> None:
+    monkeypatch.setattr("indexes.device.cuda_memory", lambda: memory)
+    monkeypatch.setattr("indexes.cuda.CudaBackend.unavailable", lambda self: fault)
+    assert resolved("auto", vectors=range(1000), dim=384) == chosen
+    assert resolved("faiss", vectors=range(1000), dim=384) == "faiss"
 
 
 class NoFilter(FaissIndex):
