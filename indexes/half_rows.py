@@ -110,10 +110,8 @@ class HalfRows:
         with torch.inference_mode():
             half: Any = torch.zeros((len(queries), self.rows.shape[1]), dtype=torch.float16)
             half[:, : queries.shape[1]] = torch.from_numpy(np.ascontiguousarray(queries, dtype=np.float32)).half()
-            if self.device.type == "cuda":
-                half = half.pin_memory().to(
-                    self.device, non_blocking=True
-                )  # from pageable memory it would wait for the scan before
+            if self.device.type == "cuda":  # pinned: a copy from other memory would wait for the scan before
+                half = half.pin_memory().to(self.device, non_blocking=True)
             if not self.groups_pay(wanted, selection.count):
                 size = max(1, self.budget // (8 * selection.count))
                 parts = [self._from_all(part, wanted, selection) for part in half.split(size)]
@@ -169,7 +167,7 @@ class HalfRows:
                 if out_of_memory(error):
                     raise
                 # No compiler, no Triton, a device too old or too small: as many reasons as machines.
-                log.warning("the fused scan cannot run on this device, searching by torch alone: %s", error)
+                log.warning("the fused scan cannot run on this device, searching by torch alone: %.300s", error)
                 self.fused = False
         import torch
 

@@ -23,6 +23,8 @@ from indexes.vectors import Found, Plan
 FORMAT = "loremill-rows/1"
 _HEADER_BYTES = 4096
 _BLOCK_BYTES = 1 << 26
+_WRITTEN_ROWS = 1024
+"""Rows looked at together while they are in the processor's cache."""
 
 Float32Vector = npt.NDArray[np.float32]
 
@@ -130,17 +132,18 @@ def write_rows(blocks: Iterable[Float32Matrix], dim: int, path: Path) -> None:
     with path.open("wb") as file:
         file.write(b" " * _HEADER_BYTES)
         for block in blocks:
-            vectors = np.ascontiguousarray(block, dtype="<f4")
-            with np.errstate(over="ignore", invalid="ignore"):
-                rounding = np.linalg.norm(vectors - vectors.astype(np.float16), axis=1)
-            if not np.isfinite(rounding).all():
-                raise IndexBackendError(
-                    f"vector {rows + int(np.argmin(np.isfinite(rounding)))} is no vector of unit length"
-                )
-            half_error = max(half_error, float(rounding.max(initial=0.0)))
-            longest = max(longest, float(np.linalg.norm(vectors, axis=1).max(initial=0.0)))
-            file.write(vectors.data)
-            rows += len(vectors)
+            for at in range(0, len(block), _WRITTEN_ROWS):
+                vectors = np.ascontiguousarray(block[at : at + _WRITTEN_ROWS], dtype="<f4")
+                with np.errstate(over="ignore", invalid="ignore"):
+                    lost = vectors - vectors.astype(np.float16).astype(np.float32)
+                rounding = np.einsum("ij,ij->i", lost, lost)
+                if not np.isfinite(rounding).all():
+                    bad = rows + int(np.argmin(np.isfinite(rounding)))
+                    raise IndexBackendError(f"vector {bad} is no vector of unit length")
+                half_error = max(half_error, 1.0001 * math.sqrt(rounding.max(initial=0.0)))
+                longest = max(longest, 1.0001 * math.sqrt(np.einsum("ij,ij->i", vectors, vectors).max(initial=0.0)))
+                file.write(vectors.data)
+                rows += len(vectors)
         head = {"format": FORMAT, "rows": rows, "dim": dim, "longest": longest, "half_error": half_error}
         file.seek(0)
         file.write(json.dumps(head).encode("ascii"))
