@@ -30,7 +30,10 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="threads for embedding; 0 means one a core")
-    vector_index: str = Field("faiss", description="faiss, qdrant (a server or cluster) or qdrant-edge (in process)")
+    vector_index: str = Field(
+        "faiss",
+        description="faiss; cuda, faiss-gpu; qdrant (a server or cluster), qdrant-edge (in process); auto: cuda where it fits, else faiss",
+    )
     lexical_index: str = Field("tantivy", description="tantivy, or qdrant (sparse vectors)")
     qdrant_url: str = Field(
         "", description="http(s)://host:6333 of the server; empty: local mode, for small data and tests"

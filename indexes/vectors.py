@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -144,10 +144,30 @@ def check_search(
 
 
 BACKENDS = {
+    "cuda": "indexes.cuda:CudaBackend",
     "faiss": "indexes.faiss:FaissBackend",
     "qdrant": "indexes.qdrant:QdrantBackend",
     "qdrant-edge": "indexes.qdrant_edge:EdgeBackend",
+    "faiss-gpu": "indexes.faiss_gpu:FaissGpuBackend",
 }
+
+
+AUTO = "auto"
+"""Chooses a backend when a build is made; the build's configuration holds the one chosen."""
+
+
+def resolved(name: str, *, vectors: Sized, dim: int) -> str:
+    """Return the backend that `name` stands for: `auto` is `cuda` where a device has twice the room that the vectors need, else `faiss`.
+
+    The device's whole memory counts, not what is free just now: the same corpus on the same machine must be the same build.
+    """
+    if name != AUTO:
+        return name
+    from indexes.device import cuda_memory
+
+    if not (memory := cuda_memory()) or 2 * (2 * dim * len(vectors)) > memory:
+        return "faiss"
+    return "faiss" if vector_backend("cuda").unavailable() else "cuda"
 
 
 def vector_backend(name: str, options: VectorOptions | None = None) -> VectorBackend:

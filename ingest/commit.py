@@ -23,7 +23,7 @@ from indexes.embedder import Embedder
 from indexes.errors import Busy
 from indexes.staging import Staging
 from indexes.upcoming import Upcoming
-from indexes.vectors import VectorOptions
+from indexes.vectors import VectorOptions, resolved
 from ingest.contract_rules import Duplicates
 from ingest.duplicates import THRESHOLD
 from ingest.encode import Progress
@@ -52,7 +52,7 @@ class Serving(Protocol):
         """Return what is live, None if nothing is."""
 
     def vector_index(self) -> str:
-        """Return the vector backend for new builds."""
+        """Return the vector backend for new builds, or `auto`."""
 
     def lexical_index(self) -> str:
         """Return the lexical backend for new builds."""
@@ -139,9 +139,9 @@ def commit(
     Raises:
         IndexBackendError: nothing served has changed.
     """
-    config = BuildConfig(
-        embedder.model_id, embedder.dim, chunker, serving.vector_index(), lexical_index=serving.lexical_index()
-    )
+    upcoming = Upcoming(staging, model_id=embedder.model_id)
+    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim)
+    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index, lexical_index=serving.lexical_index())
     options = serving.options
     live = serving.live(catalog, staging.collection)
     if live is not None and _serves_on(live, staging, folder, config, options):
@@ -150,7 +150,6 @@ def commit(
             repeated = _count_duplicates(db, staging.collection)
         _collect_builds(folder / "builds", kept, options)
         return Outcome(live.build, live.release, 0, 0, repeated)
-    upcoming = Upcoming(staging, model_id=embedder.model_id)
     added, removed = upcoming.differences()
     progress("build", 0, 1)
     manifest = write_build(folder / "builds", upcoming, config=config, options=options)

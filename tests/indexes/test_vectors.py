@@ -8,13 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from indexes.errors import ConfigError
-from indexes.vectors import BACKENDS, VectorIndex, VectorOptions, vector_backend
+from indexes.vectors import BACKENDS, VectorIndex, VectorOptions, resolved, vector_backend
 from tests.indexes.broken_indexes import BROKEN
 from tests.indexes.vector_contract import CLAUSES, Bench, Clause
 
 QDRANT_URL = os.environ.get("LOREMILL_TEST_QDRANT_URL", "")
-GAPS = {("faiss", "queries_that_are_no_numbers_are_refused")}
-"""Clauses that a backend is known to break; an entry that no longer holds fails the suite."""
 SLOW = {"qdrant"}
 """Its local mode filters in Python, row by row."""
 UNDER_TEST = [
@@ -25,7 +23,7 @@ UNDER_TEST = [
 @pytest.fixture(scope="module", params=UNDER_TEST)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Builds and opens indexes with the backend under test; `qdrant` is its local mode, `qdrant-server` a real server."""
-    name, options = request.param, VectorOptions()
+    name, options = request.param, VectorOptions(device="cpu")
     if name == "qdrant-server":
         if not QDRANT_URL:
             pytest.skip("LOREMILL_TEST_QDRANT_URL is not set: no Qdrant server to test against")
@@ -38,9 +36,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
-def test_every_backend_keeps_the_contract(request: pytest.FixtureRequest, bench: Bench, clause: Clause) -> None:
-    if (request.node.callspec.params["bench"], clause.__name__) in GAPS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="a known gap"))
+def test_every_backend_keeps_the_contract(bench: Bench, clause: Clause) -> None:
     clause(bench)
 
 
@@ -55,8 +51,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_the_contract_catches_a_broken_backend(
     sound: Bench, broken: Callable[[VectorIndex], VectorIndex], clause: Clause
 ) -> None:
-    if ("faiss", clause.__name__) not in GAPS:
-        clause(sound)
+    clause(sound)
     broken_bench = Bench(sound.backend, sound.folder / broken.__name__ / clause.__name__, wrap=broken)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         clause(broken_bench)
@@ -70,6 +65,19 @@ def test_the_contract_has_forty_clauses_each_of_which_is_named_once() -> None:
 def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="faiss"):
         vector_backend("annoy")
+
+
+@pytest.mark.parametrize(
+    ("memory", "fault", "chosen"),
+    [(0, "", "faiss"), (4 * 1000 * 384, "", "cuda"), (4 * 1000 * 384 - 1, "", "faiss"), (1 << 40, "no torch", "faiss")],
+)
+def test_auto_is_cuda_where_a_device_has_room_else_faiss(
+    monkeypatch: pytest.MonkeyPatch, memory: int, fault: str, chosen: str
+) -> None:
+    monkeypatch.setattr("indexes.device.cuda_memory", lambda: memory)
+    monkeypatch.setattr("indexes.cuda.CudaBackend.unavailable", lambda self: fault)
+    assert resolved("auto", vectors=range(1000), dim=384) == chosen
+    assert resolved("faiss", vectors=range(1000), dim=384) == "faiss"
 
 
 def test_the_key_of_a_server_is_not_printed() -> None:
