@@ -25,7 +25,7 @@ from indexes.topics import Topics
 TOPIC_ROWS = 50_000
 """Below so many readable rows a scan of them all is as fast."""
 
-_MISSES = 0.002
+_MISSES = 0.001
 """Expected share of the true best rows that one step may leave out."""
 _FIRST_LISTS, _MOST_FIRST_LISTS = 8, 48
 _FIRST_ROWS_PER_HIT = 10

@@ -97,14 +97,26 @@ class VectorIndex(Protocol):
         """Return the length of every stored vector, shape (n,); 1 but for rounding, unless the file is damaged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An index of the same backend that holds many of a new one's rows. Equal rows may be taken over; what differs is found out."""
+
+    path: Path
+    rows: npt.NDArray[np.int64]
+    """For each new row, its row there, -1 where there is none."""
+
+
 class VectorBackend(Protocol):
     """What a backend's module offers: build an index from rows, open it for reading."""
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
         """Write the rows, which come in blocks of shape (any, dim), as the file or folder `path`.
 
         Args:
             classes: each row's ACL class now, to lay rows out by; which one it is at a search `assign_classes` tells.
+            base: an index to take work over from, where the backend can.
         """
 
     def open(self, path: Path) -> VectorIndex:
