@@ -3,7 +3,7 @@
     builds/<build_id>/manifest.json     what it is made of, with sizes of its files
                       rows.npz          row -> chunk id, document ordinal, ACL class at build time
                       documents.json    document ordinal -> document id
-                      vectors.index     the vector backend's file
+                      vectors/          the vector backend's files (vectors.index before 2026-11-22)
                       lexical/          tantivy
 
 A build is written aside under a temporary name, synced, and renamed into place; a reader never sees half of one.
@@ -145,7 +145,7 @@ def _write_files(folder: Path, name: str, corpus: Corpus, config: BuildConfig) -
     build_lexical(rows.through(corpus.rows()), folder / "lexical")
     np.savez(folder / "rows.npz", chunk_ids=rows.chunk_ids(), documents=rows.documents(), classes=rows.classes())
     vector_backend(config.vector_index).build(
-        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors.index", classes=rows.classes()
+        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors", classes=rows.classes()
     )
     manifest = Manifest(name, len(rows), len(document_ids), config)
     files = {name: {"bytes": size, "sha256": _sha256(folder / name)} for name, size in _sizes(folder).items()}
@@ -259,7 +259,10 @@ class Build:
             self._document_ids: list[str] = json.loads((folder / "documents.json").read_text("utf-8"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
             raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
-        self.vectors: VectorIndex = vector_backend(self.manifest.config.vector_index).open(folder / "vectors.index")
+        vectors = folder / "vectors"
+        # Earlier versions wrote one file.
+        path = vectors if vectors.exists() else folder / "vectors.index"
+        self.vectors: VectorIndex = vector_backend(self.manifest.config.vector_index).open(path)
         self.lexical = LexicalIndex(folder / "lexical", row_documents=self._row_documents, built_classes=built_classes)
         self.folder = folder
         self._ordinals = {name: ordinal for ordinal, name in enumerate(self._document_ids)}

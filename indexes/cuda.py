@@ -23,10 +23,10 @@ from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.candidates import half_slack, settled
 from indexes.device import cuda_devices
-from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
+from indexes.errors import DependencyMissing
 from indexes.half_rows import HalfRows, Selection, out_of_memory
 from indexes.mapped_rows import MappedRows, write_rows
-from indexes.vectors import NOTHING, Found, Plan, VectorOptions
+from indexes.vectors import NOTHING, Found, Plan, VectorOptions, check_classes, check_search
 
 if TYPE_CHECKING:
     import torch
@@ -97,8 +97,7 @@ class CudaIndex:
         return len(self._rows.matrix)
 
     def assign_classes(self, classes: Int32Vector) -> None:
-        if len(classes) != len(self):
-            raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} rows")
+        check_classes(classes, len(self))
         self._rights = _Rights(classes, int(classes.max(initial=0)))
 
     def scores(self, query: Float32Matrix, rows: Int64Vector) -> npt.NDArray[np.float32]:
@@ -116,10 +115,8 @@ class CudaIndex:
             BuildCorrupt: the file holds what is no number.
         """
         rights = self._rights
-        if rights is None:
-            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise DimensionMismatch(f"queries have shape {queries.shape}, the index holds vectors of {self.dim}")
+        check_search(queries, self.dim, None if rights is None else rights.classes, where)
+        assert rights is not None
         if not len(self) or not len(queries):
             return [NOTHING] * len(queries)
         queries = np.ascontiguousarray(queries, dtype=np.float32)

@@ -1,8 +1,18 @@
-"""FAISS on the CPU: exact inner product over memory-mapped rows, filtered inside the scan."""
+"""Filtered search on the CPU: exact over few readable rows, over many by FAISS's product codes with exact scores for the best.
+
+    vectors/header.json     sizes, and how good estimates are
+            rows.f32        the rows, those of one ACL class together; memory-mapped
+            row_of.npy      position -> row
+            codes.npy ...   what `CodedRows` is made of, where there are enough rows for it to pay
+
+Builds are immutable: a reader never meets a writer. One that differs a little from another takes over that one's codebook, lists and codes.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,113 +21,236 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
+from indexes.coded_rows import CodedRows
 from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
+from indexes.misses import Tail
+from indexes.product_codes import Codebook, Codes, Positions, faiss_module, sample
+from indexes.readable import ReadableCache, ReadableRows
+from indexes.stored_rows import StoredRows
+from indexes.topics import Topics, train_topics, training_rows
 from indexes.vectors import NOTHING, Found, Plan, VectorOptions
 
-_ROUNDING = 1e-5
-"""FAISS's sums differ in their last bits with a row's place in its batches, so equal rows need not tie there."""
+CODED_FROM = 20_000
+"""Rows from which on an index has codes."""
+EXACT_ROWS = 3000
+"""Readable rows up to which scoring all of them exactly is as fast as anything else."""
 
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise DependencyMissing("faiss-cpu", extra="faiss") from error
-    return faiss
+_CLASS_LIST_ROWS = 512
+_BLOCK_ROWS = 16_384
+_ARRAYS = ("codes", "codebook", "class_list_of", "topic_of", "centroids", "spread", "tail")
 
 
 class FaissBackend:
-    """Builds and opens `IndexFlatIP` files."""
+    """Writes and opens indexes."""
 
     def __init__(self, options: VectorOptions) -> None:
         self._options = options
 
     def unavailable(self) -> str:
         try:
-            _faiss()
+            faiss_module()
         except DependencyMissing as error:
             return str(error)
         return ""
 
     def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
-        faiss = _faiss()
-        index = faiss.IndexFlatIP(dim)
-        for vectors in blocks:
-            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        faiss.write_index(index, str(path))
+        path.mkdir(parents=True)
+        row_of = np.argsort(classes, kind="stable").astype(np.int32)
+        _write_rows(blocks, path / "rows.f32", dim, _inverse(row_of))
+        np.save(path / "row_of.npy", row_of)
+        header: dict[str, Any] = {"dim": dim, "rows": len(row_of), "coded": False}
+        if len(row_of) >= CODED_FROM:
+            rows = np.memmap(path / "rows.f32", dtype="<f4", mode="r", shape=(len(row_of), dim))
+            _write_codes(rows, classes[row_of], path)
+            header["coded"] = True
+        (path / "header.json").write_text(json.dumps(header), "utf-8")
 
     def open(self, path: Path) -> FaissIndex:
-        faiss = _faiss()
+        if path.is_file():
+            return FaissIndex.of_flat_file(path)
         try:
-            return FaissIndex(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
-        except RuntimeError as error:
+            header = json.loads((path / "header.json").read_text("utf-8"))
+            rows = StoredRows.open(path / "rows.f32", header["rows"], header["dim"])
+            row_of = _load(path, "row_of", (header["rows"],))
+            coded = _coded(rows, row_of, path) if header["coded"] else None
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BuildCorrupt(f"{path.name} cannot be read: {error}; ingest again with --full") from error
+        return FaissIndex(rows, row_of, header["dim"], coded)
 
 
 class FaissIndex:
-    """Exact search: recall is 1 at every selectivity, because the scan itself skips what may not be read."""
+    """See `VectorIndex`. Recall is 1 up to EXACT_ROWS readable rows, above it what `indexes/coded_rows.py` promises."""
 
-    def __init__(self, index: Any) -> None:
-        self._index = index
-        self._classes: Int32Vector | None = None
-        self.dim: int = index.d
+    def __init__(
+        self, rows: StoredRows, row_of: npt.NDArray[np.int32], dim: int, coded: CodedRows | None = None
+    ) -> None:
+        self.dim = dim
+        self._rows, self._row_of, self._coded = rows, row_of, coded
+        self._position_of = _inverse(row_of)
+        self._rights: tuple[Int32Vector, ReadableCache] | None = None
+
+    @classmethod
+    def of_flat_file(cls, path: Path) -> FaissIndex:
+        """Open FAISS's own flat file, as earlier versions wrote it."""
+        faiss = faiss_module()
+        try:
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise BuildCorrupt(f"{path.name} cannot be read: {error}; ingest again with --full") from error
+        rows = index.reconstruct_n(0, index.ntotal) if index.ntotal else np.empty((0, index.d), np.float32)
+        return cls(StoredRows(rows), np.arange(index.ntotal, dtype=np.int32), index.d)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._row_of)
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of memory that codes take beside the files."""
+        return self._coded.n_bytes if self._coded else 0
 
     def assign_classes(self, classes: Int32Vector) -> None:
         if len(classes) != len(self):
             raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} rows")
-        self._classes = classes
+        self._rights = classes[self._row_of], ReadableCache()
 
     def search(
         self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
     ) -> list[Found]:
-        """See `VectorIndex.search`. Cost: O(n_queries * n_readable * dim)."""
-        if self._classes is None:
-            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
+        """See `VectorIndex.search`. Cost: about 3 ns a readable row; less where they are many."""
+        readable = self._readable(access, where)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise DimensionMismatch(f"queries have shape {queries.shape}, the index holds vectors of {self.dim}")
-        mask = access.mask(self._classes)
-        if where is not None:
-            mask &= where
-        readable = int(np.count_nonzero(mask))
-        if not readable:
+        if not readable.count:
             return [NOTHING] * len(queries)
-        return self._scan(queries, min(top_k, readable), mask, everything=readable == len(self))
+        top_k = min(top_k, readable.count)
+        if self._coded is None or readable.count <= max(EXACT_ROWS, 4 * top_k):
+            return self._exact(queries, readable, top_k)
+        found = self._coded.best(np.ascontiguousarray(queries, np.float32), readable, top_k)
+        return [
+            self._found(
+                best.positions,
+                best.scores,
+                Plan(best.candidates.plan, readable.count, best.candidates.scanned),
+            )
+            if best.complete
+            else self._exact(queries[number, None], readable, top_k)[0]
+            for number, best in enumerate(found)
+        ]
 
-    def _scan(self, queries: Float32Matrix, top_k: int, mask: BoolVector, *, everything: bool) -> list[Found]:
-        faiss = _faiss()
-        selector = None
-        if not everything:
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits))
-        params = faiss.SearchParameters(sel=selector) if selector is not None else None
-        return [self._best(query[None], top_k, int(np.count_nonzero(mask)), params) for query in queries]
-
-    def _best(self, query: Float32Matrix, top_k: int, readable: int, params: Any) -> Found:
-        """Take candidates until none that could tie with the last wanted one is left out, then score them alike."""
-        wanted = top_k + 8
-        while True:
-            wanted = min(wanted, readable)
-            scores, rows = self._index.search(np.ascontiguousarray(query), wanted, params=params)
-            if wanted == readable or scores[0, -1] < scores[0, top_k - 1] - _ROUNDING:
-                break
-            wanted *= 2
-        found = rows[0][rows[0] >= 0]
-        exact = self.scores(query, found)
-        order = np.lexsort((found, -exact))[:top_k]
-        return Found(found[order], exact[order], Plan("exact", readable, readable))
-
-    def norms(self) -> npt.NDArray[np.float32]:
-        if not len(self):
-            return np.empty(0, np.float32)
-        vectors = self._index.reconstruct_n(0, len(self))
-        return np.asarray(np.linalg.norm(vectors, axis=1), dtype=np.float32)
+    def exact(
+        self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
+    ) -> list[Found]:
+        """As `search`, without any approximation; to measure recall by. Cost: O(n_queries * n_readable * dim)."""
+        readable = self._readable(access, where)
+        return (
+            self._exact(queries, readable, min(top_k, readable.count)) if readable.count else [NOTHING] * len(queries)
+        )
 
     def scores(self, query: Float32Matrix, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        if not len(rows):
-            return np.empty(0, np.float32)
-        vectors = self._index.reconstruct_batch(rows)
-        # Row by row: in a matrix product equal rows may differ in the last bit.
-        return np.asarray(np.clip(np.einsum("ij,j->i", vectors, query[0]), -1.0, 1.0), dtype=np.float32)
+        return _cosines(
+            self._rows.scores(np.ascontiguousarray(query[0], np.float32), self._position_of[rows].astype(np.int64))
+        )
+
+    def norms(self) -> npt.NDArray[np.float32]:
+        return self._rows.norms()[self._position_of]
+
+    def _readable(self, access: AccessFilter, where: BoolVector | None) -> ReadableRows:
+        if self._rights is None:
+            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
+        classes, kept = self._rights
+        readable = kept.get(access, lambda: ReadableRows(access.mask(classes)))
+        return readable if where is None else ReadableRows(readable.mask & where[self._row_of])
+
+    def _exact(self, queries: Float32Matrix, readable: ReadableRows, top_k: int) -> list[Found]:
+        queries = np.ascontiguousarray(queries, np.float32)
+        positions = readable.positions
+        if len(queries) == 1 or len(positions) <= EXACT_ROWS:
+            candidates: Iterable[Positions] = repeat(positions, len(queries))
+        else:
+            candidates = self._rows.nearly_best(queries, positions, top_k)
+        found = []
+        for query, there in zip(queries, candidates, strict=True):
+            scores = self._rows.scores(query, there)
+            border = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
+            kept = np.flatnonzero(scores >= border)
+            order = kept[np.lexsort((self._row_of[there[kept]], -scores[kept]))[:top_k]]
+            plan = Plan("exact", readable.count, readable.count)
+            found.append(self._found(there[order], scores[order], plan))
+        return found
+
+    def _found(self, positions: Positions, scores: npt.NDArray[np.float32], plan: Plan) -> Found:
+        return Found(self._row_of[positions].astype(np.int64), _cosines(scores), plan)
+
+
+def _cosines(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rounding may lift the product of two unit vectors above 1."""
+    return np.minimum(np.maximum(scores, -1.0), 1.0)
+
+
+def _inverse(row_of: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    position_of = np.empty_like(row_of)
+    position_of[row_of] = np.arange(len(row_of), dtype=np.int32)
+    return position_of
+
+
+def _write_rows(blocks: Iterable[Float32Matrix], path: Path, dim: int, position_of: npt.NDArray[np.int32]) -> None:
+    if not len(position_of):
+        path.touch()
+        return
+    stored = np.memmap(path, dtype="<f4", mode="w+", shape=(len(position_of), dim))
+    done = 0
+    for block in blocks:
+        stored[position_of[done : done + len(block)]] = block
+        done += len(block)
+    if done != len(position_of):
+        raise BuildCorrupt(f"{done} vectors for {len(position_of)} rows; ingest again with --full")
+    stored.flush()
+
+
+def _write_codes(rows: Float32Matrix, classes: Int32Vector, path: Path) -> None:
+    """Train on a sample of the rows, then code them all."""
+    learned = np.asarray(rows[sample(len(rows), training_rows(len(rows)))])
+    topics, codebook = train_topics(learned, len(rows)), Codebook.train(learned)
+    blocks = [rows[first : first + _BLOCK_ROWS] for first in range(0, len(rows), _BLOCK_ROWS)]
+    arrays = {
+        "codes": np.concatenate([codebook.encode(block) for block in blocks]),
+        "codebook": codebook.centroids,
+        "class_list_of": _class_lists(classes),
+        "topic_of": np.concatenate([topics.assign(block) for block in blocks]),
+        "centroids": topics.centroids,
+        "spread": topics.spread,
+        "tail": topics.tail.share,
+    }
+    for name in _ARRAYS:
+        np.save(path / f"{name}.npy", arrays[name])
+
+
+def _class_lists(classes: Int32Vector) -> npt.NDArray[np.int32]:
+    """Return each position's list: neighbouring classes share one until it has some hundred rows. `classes` ascend."""
+    _, counts = np.unique(classes, return_counts=True)
+    numbers, number, filled = [], 0, 0
+    for count in counts.tolist():
+        if filled and filled + count > _CLASS_LIST_ROWS:
+            number, filled = number + 1, 0
+        numbers.append(number)
+        filled += count
+    return np.repeat(np.array(numbers, np.int32), counts)
+
+
+def _load(path: Path, name: str, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    array = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name}.npy has shape {array.shape} instead of {shape}")
+    return np.asarray(array)
+
+
+def _coded(rows: StoredRows, row_of: npt.NDArray[np.int32], path: Path) -> CodedRows:
+    arrays = {name: _load(path, name) for name in _ARRAYS}
+    if {len(arrays[name]) for name in ("codes", "class_list_of", "topic_of")} != {len(row_of)}:
+        raise ValueError("its codes and lists are not of all rows")
+    topics = Topics(np.ascontiguousarray(arrays["centroids"]), arrays["spread"], Tail(arrays["tail"]))
+    codes: Codes = arrays["codes"]
+    return CodedRows(
+        rows, Codebook(arrays["codebook"]), codes, class_list_of=arrays["class_list_of"], topic_of=arrays["topic_of"],
+        topics=topics, row_of=row_of,
+    )  # fmt: skip

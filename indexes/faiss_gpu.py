@@ -21,9 +21,9 @@ import numpy.typing as npt
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.candidates import Candidates, Finish, half_slack, settled
-from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
+from indexes.errors import DependencyMissing
 from indexes.mapped_rows import MappedRows, write_rows
-from indexes.vectors import NOTHING, Found, Plan, VectorOptions
+from indexes.vectors import NOTHING, Found, Plan, VectorOptions, check_classes, check_search
 
 log = logging.getLogger("loremill.index")
 
@@ -112,8 +112,7 @@ class FaissGpuIndex:
         return len(self._rows.matrix)
 
     def assign_classes(self, classes: Int32Vector) -> None:
-        if len(classes) != len(self):
-            raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} rows")
+        check_classes(classes, len(self))
         with self._lock:  # so that no search of before fills the device with what nobody asks for any more
             if self._rights is not None:
                 self._rights.kept.clear()
@@ -130,10 +129,8 @@ class FaissGpuIndex:
     ) -> list[Found]:
         """See `VectorIndex.search`. Cost: O(n_readable * dim) to copy the readable rows for a new set of classes, then to scan them."""
         rights = self._rights
-        if rights is None:
-            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise DimensionMismatch(f"queries have shape {queries.shape}, the index holds vectors of {self.dim}")
+        check_search(queries, self.dim, None if rights is None else rights.classes, where)
+        assert rights is not None
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         with self._lock:
             rows, index = self._readable(access, where, rights)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
-from indexes.errors import ConfigError
+from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
 
 RowScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Rows and their scores, best first; equal scores by ascending row."""
@@ -77,7 +77,8 @@ class VectorIndex(Protocol):
         Returns:
             n_queries answers, by descending inner product in [-1, 1]; ties by ascending row.
         Raises:
-            DimensionMismatch: `queries.shape[1] != self.dim`.
+            DimensionMismatch: `queries.shape[1] != self.dim`, or `where` is not one flag a row.
+            ConfigError: a query holds NaN or infinity.
             UnsupportedFilter: the backend cannot apply a filter during the search, or classes were never assigned.
         """
 
@@ -109,10 +110,37 @@ class VectorBackend(Protocol):
         """Say why this backend cannot be used here and what to do; empty where it can. For `loremill doctor`."""
 
 
+def check_classes(classes: Int32Vector, rows: int) -> None:
+    """Refuse rights that are not one class a row.
+
+    Raises:
+        BuildCorrupt: they are for another number of rows.
+    """
+    if len(classes) != rows:
+        raise BuildCorrupt(f"{len(classes)} ACL classes for {rows} rows")
+
+
+def check_search(
+    queries: Float32Matrix, dim: int, classes: Int32Vector | None, where: BoolVector | None
+) -> Int32Vector:
+    """Refuse what no backend may search with, and return the classes; see `VectorIndex.search` for the errors."""
+    if classes is None:
+        raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
+    if queries.ndim != 2 or queries.shape[1] != dim:
+        raise DimensionMismatch(f"queries have shape {queries.shape}, the index holds vectors of {dim}")
+    if where is not None and where.shape != classes.shape:
+        raise DimensionMismatch(f"the metadata mask has shape {where.shape}, the index {len(classes)} rows")
+    if not np.isfinite(queries).all():
+        raise ConfigError("a query vector holds NaN or infinity, which are near to nothing")
+    return classes
+
+
 BACKENDS = {
     "cuda": "indexes.cuda:CudaBackend",
     "faiss": "indexes.faiss:FaissBackend",
     "faiss-gpu": "indexes.faiss_gpu:FaissGpuBackend",
+    "qdrant": "indexes.qdrant:QdrantBackend",
+    "qdrant-edge": "indexes.qdrant_edge:EdgeBackend",
 }
 
 
