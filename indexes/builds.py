@@ -3,7 +3,7 @@
     builds/<build_id>/manifest.json     what it is made of, with sizes of its files
                       rows.npz          row -> chunk id, document ordinal, ACL class at build time
                       documents.json    document ordinal -> document id
-                      vectors/          the vector backend's files (vectors.index before 2026-11-22)
+                      vectors.index     the vector backend's file or folder
                       lexical/          tantivy
 
 A build is written aside under a temporary name, synced, and renamed into place; a reader never sees half of one.
@@ -26,13 +26,17 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from indexes.access import UNREADABLE, Int32Vector
+from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.batches import batched
-from indexes.errors import BuildCorrupt, IndexBackendError
-from indexes.lexical import ANALYSIS, LexicalIndex, LexicalRow, build_lexical
-from indexes.vectors import VectorIndex, vector_backend
+from indexes.columns import Columns, Values
+from indexes.errors import BuildCorrupt, IndexBackendError, LoremillError
+from indexes.lexical import ANALYSIS, LexicalRow
+from indexes.lexical_backends import LexicalSearch, lexical_backend
+from indexes.qdrant_store import remove_collection
+from indexes.vectors import VectorIndex, VectorOptions, vector_backend
 from indexes.vocabulary import digest_all
+from indexes.where import Filter
 
 FORMAT = 1
 _BLOCK_ROWS = 4096
@@ -48,6 +52,7 @@ class BuildConfig:
     vector_index: str
     analysis: str = ANALYSIS
     format: int = FORMAT
+    lexical_index: str = "tantivy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,14 @@ def build_id(keys: Iterable[ChunkKey], config: BuildConfig) -> str:
     return digest_all([head], (f"{key.chunk_id} {key.document_id} {key.embed_hash}" for key in keys))[:16]
 
 
-def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig) -> Manifest:
+def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig, options: VectorOptions | None = None) -> Manifest:
     """Write the build of `corpus` into `folder` under its id, unless it is there already; one that is damaged is written again.
 
     It is written aside, opened to see that it is whole, and renamed.
 
     Args:
         folder: holds the collection's builds.
+        options: how its backends run here.
     Raises:
         IndexBackendError: the disk is full or the folder cannot be written; nothing half-written is left under the build's name.
         BuildCorrupt: what was written does not agree with itself.
@@ -120,32 +126,49 @@ def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig) -> Manifes
     """
     name = build_id(corpus.keys(), config)
     target = folder / name
-    if is_whole(target):
-        return Build(target).manifest
+    if is_whole(target, options):
+        return Build(target, options).manifest
     aside = folder / f".{name}.{os.getpid()}.tmp"
-    shutil.rmtree(aside, ignore_errors=True)  # in a container a run that crashed may have had the same process id
+    remove_build(aside, options)  # in a container a run that crashed may have had the same process id
     try:
         aside.mkdir(parents=True)
-        manifest = _write_files(aside, name, corpus, config)
-        Build(aside)
-        shutil.rmtree(target, ignore_errors=True)
+        manifest = _write_files(aside, name, corpus, config, options)
+        Build(aside, options)
+        remove_build(target, options)
         os.replace(aside, target)
         _sync(folder)
     except (OSError, ValueError, RuntimeError) as error:  # tantivy and FAISS report a full disk as the latter two
         raise IndexBackendError(f"build {name} could not be written: {error}") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_build(aside, options)
     return manifest
 
 
-def _write_files(folder: Path, name: str, corpus: Corpus, config: BuildConfig) -> Manifest:
+def remove_build(folder: Path, options: VectorOptions | None = None) -> bool:
+    """Remove a build, finished or not, and what it points to on a server. Readers of an open one finish on their mapping.
+
+    Returns:
+        False where a server could not be reached or refused: the folder stays, so that the next removal finds the rows again.
+    """
+    try:
+        for pointer in (folder / "vectors.index", folder / "lexical" / "pointer.json"):
+            remove_collection(pointer, options or VectorOptions())
+    except LoremillError:
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _write_files(
+    folder: Path, name: str, corpus: Corpus, config: BuildConfig, options: VectorOptions | None
+) -> Manifest:
     document_ids = corpus.document_ids()
     (folder / "documents.json").write_text(json.dumps(document_ids), "utf-8")
     rows = _Rows({document_id: ordinal for ordinal, document_id in enumerate(document_ids)})
-    build_lexical(rows.through(corpus.rows()), folder / "lexical")
+    lexical_backend(config.lexical_index, options).build(rows.through(corpus.rows()), folder / "lexical")
     np.savez(folder / "rows.npz", chunk_ids=rows.chunk_ids(), documents=rows.documents(), classes=rows.classes())
-    vector_backend(config.vector_index).build(
-        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors", classes=rows.classes()
+    vector_backend(config.vector_index, options).build(
+        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors.index", classes=rows.classes()
     )
     manifest = Manifest(name, len(rows), len(document_ids), config)
     files = {name: {"bytes": size, "sha256": _sha256(folder / name)} for name, size in _sizes(folder).items()}
@@ -227,12 +250,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def is_whole(folder: Path) -> bool:
+def is_whole(folder: Path, options: VectorOptions | None = None) -> bool:
     """Is there a build in `folder` that can be opened?"""
     if not folder.exists():
         return False
     try:
-        Build(folder)
+        Build(folder, options)
     except BuildCorrupt:
         return False
     return True
@@ -241,11 +264,14 @@ def is_whole(folder: Path) -> bool:
 class Build:
     """An open build: its two indexes and the way from a row back to its chunk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: VectorOptions | None = None) -> None:
         """Open the build in `folder`.
 
+        Args:
+            options: how its backends run here.
         Raises:
             BuildCorrupt: a file is missing or does not agree with the manifest.
+            IndexBackendError: a server that holds its rows cannot be reached.
         """
         try:
             content = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -259,13 +285,14 @@ class Build:
             self._document_ids: list[str] = json.loads((folder / "documents.json").read_text("utf-8"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
             raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
-        vectors = folder / "vectors"
-        # Earlier versions wrote one file.
-        path = vectors if vectors.exists() else folder / "vectors.index"
-        self.vectors: VectorIndex = vector_backend(self.manifest.config.vector_index).open(path)
-        self.lexical = LexicalIndex(folder / "lexical", row_documents=self._row_documents, built_classes=built_classes)
+        config = self.manifest.config
+        self.vectors: VectorIndex = vector_backend(config.vector_index, options).open(folder / "vectors.index")
+        self.lexical: LexicalSearch = lexical_backend(config.lexical_index, options).open(
+            folder / "lexical", row_documents=self._row_documents, built_classes=built_classes
+        )
         self.folder = folder
         self._ordinals = {name: ordinal for ordinal, name in enumerate(self._document_ids)}
+        self._columns = Columns(self._ordinals)
         self._document_classes: Int32Vector = np.full(len(self._document_ids), UNREADABLE, dtype=np.int32)
         self._epoch: int | None = None
         self._lock = Lock()
@@ -301,6 +328,22 @@ class Build:
             self.vectors.assign_classes(of_row)
             self.lexical.assign_classes(of_row)
             self._document_classes, self._epoch = of_document, epoch
+
+    def rows_matching(self, where: Filter, values: Values, *, access: AccessFilter, epoch: int) -> BoolVector:
+        """Return a mask of the readable rows whose documents pass a metadata filter.
+
+        Only the readable ones, so that a filter which forbidden documents pass is, from here on, one that none passes.
+
+        Args:
+            values: reads what the catalog of `epoch`, or a later one, has under some keys.
+        Cost: see `Columns.matching`; O(rows) in numpy.
+        """
+        passing = self._columns.matching(where, values, epoch=epoch) & access.mask(self._document_classes)
+        return passing[self._row_documents] if len(self._row_documents) else np.zeros(0, dtype=bool)
+
+    def keep_columns_of(self, other: Build) -> None:
+        """Take over the metadata columns that another build of the collection has in memory."""
+        self._columns = other._columns.onto(self._ordinals)
 
     def rows_of(self, document_ids: set[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return a mask of the rows whose documents are among `document_ids`."""

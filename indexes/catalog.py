@@ -6,18 +6,20 @@ before it or after it, in this process and in any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter, Members, deciding, readable_classes
 from indexes.batches import batched
 from indexes.catalog_file import CatalogFile, now
-from indexes.errors import AccessDenied, CollectionNotFound, UnsupportedFilter
+from indexes.errors import AccessDenied, CollectionNotFound
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
+from indexes.where import OWN, Filter, matches
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Engine, TableValuedAlias
+    from sqlalchemy import Connection, Engine
 
     from indexes.audit import SeenChunk
 
@@ -41,6 +43,13 @@ class ConfirmedChunk:
     title: str
     metadata: Mapping[str, Any]
     acl_class: int
+    format: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a metadata filter sees of the document."""
+        own = {"document_id": self.chunk.document_id, "uri": self.uri, "title": self.title, "format": self.format}
+        return {**self.metadata, **own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +166,13 @@ class Catalog(CatalogFile):
         with self.read() as db:
             return {row[0]: row[1] for row in db.execute(query)}
 
-    def confirm(self, collection: str, chunk_ids: Sequence[str], *, access: AccessFilter) -> dict[str, ConfirmedChunk]:
-        """Return those of the chunks whose documents `access` may read at this moment, by chunk id.
+    def confirm(
+        self, collection: str, chunk_ids: Sequence[str], *, access: AccessFilter, where: Filter | None = None
+    ) -> dict[str, ConfirmedChunk]:
+        """Return those of the chunks whose documents `access` may read and `where` admits at this moment, by chunk id.
 
-        This is the last look before text leaves: a right taken away a moment ago holds here, whatever an index still says.
+        This is the last look before text leaves: a right taken away a moment ago holds here, whatever an index still says; and
+        what leaves shows the metadata of this moment, so the filter must hold for that.
         Cost: one indexed look-up a chunk.
         """
         from indexes.queries import chunks_with_rights
@@ -171,9 +183,11 @@ class Catalog(CatalogFile):
                 for row in db.execute(chunks_with_rights(), {"collection": collection, "chunk_ids": list(batch)}):
                     if row.class_id in access.classes:
                         confirmed[row.chunk_id] = ConfirmedChunk(
-                            _chunk(row), row.uri, row.title, row.metadata, row.class_id
+                            _chunk(row), row.uri, row.title, row.metadata, row.class_id, row.format
                         )
-        return confirmed
+        if where is None:
+            return confirmed
+        return {name: found for name, found in confirmed.items() if matches(where, found.fields)}
 
     def seen(self, confirmed: Iterable[ConfirmedChunk], *, access: AccessFilter) -> tuple[SeenChunk, ...]:
         """Return what the audit log says of chunks that leave: which, and by which of the principal's names."""
@@ -230,34 +244,24 @@ class Catalog(CatalogFile):
             rows = db.execute(query.order_by(documents.c.document_id).limit(limit))
             return [DocumentInfo(**row._mapping) for row in rows]
 
-    def matching_documents(self, collection: str, where: Mapping[str, Any]) -> set[str]:
-        """Return ids of the documents whose metadata has every `where` value (a list matches by any of its members).
+    def field_values(
+        self, collection: str, keys: Sequence[str], *, since: int | None = None
+    ) -> Iterator[tuple[str, list[Any]]]:
+        """Yield each document's id and what it has under the keys: metadata as read from JSON, None where there is none.
 
-        Numbers match as numbers (1 and 1.0 are one), booleans match booleans alone, and text matches what a value looks like
-        in JSON, so that `year=2024` and `draft=true` can be typed. The keys `document_id`, `uri`, `title` and `format` mean the
-        document's own fields.
+        Nothing of it may leave: it is for `indexes.columns`, whose filters are ANDed with access.
 
-        Raises:
-            UnsupportedFilter: a value is not a string, a number below 2**63 or a boolean, or a key holds a double quote.
+        Args:
+            keys: those in `indexes.where.OWN` mean the document's own fields.
+            since: only documents that changed after this epoch, in whatever way.
+        Cost: reads through all metadata, whichever the keys are; with `since`, that of the changed documents.
         """
-        from sqlalchemy import exists, func, select
-
-        from indexes.tables import documents
-
-        query = select(documents.c.document_id).where(documents.c.collection == collection)
-        for key, value in where.items():
-            small = not isinstance(value, int) or abs(value) < 2**63
-            if not isinstance(value, str | int | float) or not small or '"' in key:
-                raise UnsupportedFilter(
-                    f"where {key}={value!r}: only key = string, number or boolean can be filtered by"
-                )
-            if key in {"document_id", "uri", "title", "format"}:
-                query = query.where(documents.c[key] == str(value))
-                continue
-            member = func.json_each(documents.c.metadata, f'$."{key}"').table_valued("value", "type")
-            query = query.where(exists(select(1).select_from(member).where(_means(member, value))))
+        own = {name: place for place, name in enumerate(("document_id", *sorted({*OWN[1:]} & {*keys})))}
+        in_json = not own.keys() >= {*keys}
         with self.read() as db:
-            return set(db.execute(query).scalars())
+            for row in _fields(db, collection, [*own], since=since):
+                stored = json.loads(row[-1]) if in_json else {}
+                yield row[0], [row[own[key]] if key in own else stored.get(key) for key in keys]
 
     def siblings(self, collection: str, chunk_id: str, *, access: AccessFilter) -> list[Chunk]:
         """Return all chunks of a chunk's document in reading order; none where there is none that `access` may read."""
@@ -294,16 +298,20 @@ class Catalog(CatalogFile):
         return row.text if row is not None and row.class_id in access.classes else None
 
 
-def _means(member: TableValuedAlias, value: str | float | bool) -> ColumnElement[bool]:
-    """Say in SQL whether a member that json_each yields is `value`."""
-    from sqlalchemy import String, case, cast
+def _fields(db: Connection, collection: str, own: Sequence[str], *, since: int | None) -> Iterator[Sequence[Any]]:
+    """Yield the fields `own` of each document and, last, its metadata as JSON; only of those that changed after `since`."""
+    from sqlalchemy import Text, select, type_coerce
 
-    kind = member.c.type
-    if isinstance(value, bool):
-        return kind == str(value).lower()
-    if isinstance(value, str):
-        return case((kind.in_(("true", "false")), kind), else_=cast(member.c.value, String)) == value
-    return kind.in_(("integer", "real")) & (member.c.value == value)
+    from indexes.tables import documents, rights
+
+    columns = (*(documents.c[name] for name in own), type_coerce(documents.c.metadata, Text))
+    query = select(*columns).where(documents.c.collection == collection)
+    if since is None:
+        yield from db.execute(query)
+        return
+    changed = select(rights.c.document_id).where(rights.c.collection == collection, rights.c.epoch > since)
+    for batch in batched(db.execute(changed).scalars().all()):  # joined, SQLite would read all documents instead
+        yield from db.execute(query.where(documents.c.document_id.in_(batch)))
 
 
 def _chunk(row: Any) -> Chunk:

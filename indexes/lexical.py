@@ -16,17 +16,19 @@ from typing import Any
 import numpy as np
 
 from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
-from indexes.errors import BuildCorrupt, UnsupportedFilter
-from indexes.vectors import RowScores
+from indexes.errors import BuildCorrupt, DependencyMissing, UnsupportedFilter
+from indexes.vectors import RowScores, VectorOptions
 
 ANALYSIS = "words-lower-fold-stop-snowball-en/1"
 TITLE_WEIGHT = 0.5
 """Weight of the title and heading field beside the text; chosen on SciFact train, see eval/LOG.md."""
 
 _WRITER_BYTES = 256_000_000
-_MAX_QUERY_TERMS = 256
+MAX_QUERY_TERMS = 256
 _RARITIES_KEPT = 100_000
 _READERS_KEPT = 1000
+_BEHIND = 8  # candidates behind the last wanted one, which may tie with it
+_SIFTED_FROM = 100  # where a hundredth passes, sifting costs what a clause of their documents does
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class LexicalRow:
     text: str
 
 
-def _analyzer() -> Any:
+def analyzer() -> Any:
+    """Return what turns text into terms, for postings and queries of every backend; `ANALYSIS` names it."""
     from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
     builder = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(60)).filter(Filter.lowercase())
@@ -68,7 +71,7 @@ def build_lexical(rows: Iterable[LexicalRow], path: Path) -> None:
 
     path.mkdir(parents=True, exist_ok=True)
     index = Index(_schema(), path=str(path))
-    index.register_tokenizer("loremill", _analyzer())
+    index.register_tokenizer("loremill", analyzer())
     writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
     for number, row in enumerate(rows):
         document = Document()
@@ -113,6 +116,26 @@ class _Policy:
         return cls(row_classes, became, documents[moved], were[moved], are[moved])
 
 
+class TantivyBackend:
+    """Builds and opens tantivy's folders; see `indexes.lexical_backends`."""
+
+    def __init__(self, options: VectorOptions) -> None:
+        pass
+
+    def unavailable(self) -> str:
+        try:
+            import tantivy  # noqa: F401
+        except ImportError:
+            return str(DependencyMissing("tantivy"))
+        return ""
+
+    def build(self, rows: Iterable[LexicalRow], path: Path) -> None:
+        build_lexical(rows, path)
+
+    def open(self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector) -> LexicalIndex:
+        return LexicalIndex(path, row_documents=row_documents, built_classes=built_classes)
+
+
 class LexicalIndex:
     """One build's postings, opened for reading."""
 
@@ -129,7 +152,7 @@ class LexicalIndex:
             index = Index.open(str(path))
         except ValueError as error:
             raise BuildCorrupt(f"lexical index cannot be read: {error}; ingest again with --full") from error
-        self._analyzer = _analyzer()
+        self._analyzer = analyzer()
         index.register_tokenizer("loremill", self._analyzer)
         self._schema = index.schema
         self._searcher = index.searcher()
@@ -160,20 +183,45 @@ class LexicalIndex:
             UnsupportedFilter: classes were never assigned.
         Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework (k1 = 1.2, b = 0.75, tantivy's constants).
         """
+        self._assigned()
+        words = self._text_query(query, access)
+        if words is None:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        sifted = None if where is None else self._sifted(words, top_k + _BEHIND, access, where)
+        rows, scores = sifted or self._best(words, self._access_query(access, where), top_k + _BEHIND)
+        order = np.lexsort((rows, -scores))[:top_k]
+        return rows[order], scores[order]
+
+    def _sifted(self, words: Any, wanted: int, access: AccessFilter, where: BoolVector) -> RowScores | None:
+        """Return the best rows that pass `where`, sifted out of more readable ones than are wanted.
+
+        None where few rows pass or not enough were among those: then a clause that names the documents is cheaper, or needed. One that
+        names many costs far more than the hits that it spares.
+        """
+        n_readable, readable = self._readable(access)
+        passing = int(np.count_nonzero(access.mask(self._assigned().row_classes) & where))
+        if passing * _SIFTED_FROM < n_readable or not passing:
+            return None
+        limit = 2 * wanted * n_readable // passing
+        rows, scores = self._best(words, readable, limit)
+        passed = where[rows]
+        if np.count_nonzero(passed) < wanted and len(rows) == limit:
+            return None
+        return rows[passed], scores[passed]
+
+    def _best(self, words: Any, readable: Any | None, limit: int) -> RowScores:
+        """Return up to `limit` of the best rows that the clause `readable` admits."""
         from tantivy import Occur, Query
 
-        readable = self._access_query(access, where)
-        words = self._text_query(query, access)
-        if words is None or readable is None or not len(self):
+        if readable is None or not len(self):
             return np.empty(0, np.int64), np.empty(0, np.float32)
         full = Query.boolean_query([(Occur.Must, words), (Occur.Must, Query.const_score_query(readable, 0.0))])
-        found = self._searcher.search(full, min(top_k + 8, len(self)), count=False).hits
+        found = self._searcher.search(full, min(limit, len(self)), count=False).hits
         if not found:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         scores = np.array([score for score, _ in found], dtype=np.float32)
         rows = np.array(self._searcher.fast_field_values("row", [address for _, address in found]), dtype=np.int64)
-        order = np.lexsort((rows, -scores))[:top_k]
-        return rows[order], scores[order]
+        return rows, scores
 
     def scores(
         self, query: str, rows: np.ndarray[Any, np.dtype[np.int64]], *, access: AccessFilter
@@ -212,7 +260,7 @@ class LexicalIndex:
         from tantivy import Occur, Query
 
         clauses = []
-        for term in self.terms(query)[:_MAX_QUERY_TERMS]:
+        for term in self.terms(query)[:MAX_QUERY_TERMS]:
             for name, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
                 boost = weight * self._readable_rarity(name, term, access)
                 clause = Query.term_query(self._schema, name, term, "freq")
@@ -240,7 +288,7 @@ class LexicalIndex:
         )
         holding_readable = self._searcher.search(both, 1, count=True).count
         # Also for a term that no row holds: to skip it would show in the time which terms others' documents hold.
-        return _idf(n_readable, holding_readable) / _idf(len(self), self._searcher.doc_freq(name, term))
+        return idf(n_readable, holding_readable) / idf(len(self), self._searcher.doc_freq(name, term))
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""
@@ -285,6 +333,6 @@ class LexicalIndex:
         return self._policy
 
 
-def _idf(rows: int, holding: int) -> float:
+def idf(rows: int, holding: int) -> float:
     """tantivy's BM25 idf, ln(1 + (N - n + 0.5) / (n + 0.5)), of a term that n of N rows hold."""
     return math.log(1 + (rows - holding + 0.5) / (holding + 0.5))

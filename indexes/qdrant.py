@@ -6,30 +6,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from indexes.access import Int32Vector
-from indexes.arrays import Float32Matrix, Int64Vector
+from indexes.arrays import Float32Matrix
 from indexes.errors import DependencyMissing
+from indexes.qdrant_engine import BATCH_FLOATS, ClientEngine
 from indexes.qdrant_pointer import Pointer
-from indexes.qdrant_search import QdrantIndex, Request
+from indexes.qdrant_search import QdrantIndex
 from indexes.qdrant_store import (
     ENGINE,
-    Store,
     open_collection,
-    point_filter,
-    remove_collection,
     unavailable,
     write_collection,
 )
-from indexes.vectors import RowScores, VectorOptions
+from indexes.vectors import VectorOptions
 
 if TYPE_CHECKING:
     from qdrant_client.models import Batch, VectorParams
-
-_BATCH_FLOATS = 200_000
-"""In one upsert or retrieval: some megabytes of JSON, far below the server's limit of 32."""
-_BATCH_QUERIES = 64
 
 
 class QdrantBackend:
@@ -48,11 +40,7 @@ class QdrantBackend:
     def open(self, path: Path) -> QdrantIndex:
         dim = Pointer.finished(path, ENGINE).dim
         store, classes = open_collection(path, self._options, vectors_config=_schema(dim))
-        return QdrantIndex(_ClientEngine(store, dim), dim=dim, built_classes=classes)
-
-    def remove(self, path: Path) -> None:
-        """See `Detached.remove`."""
-        remove_collection(path, self._options)
+        return QdrantIndex(ClientEngine(store, dim=dim), dim=dim, built_classes=classes)
 
 
 def _schema(dim: int) -> VectorParams:
@@ -66,7 +54,7 @@ def _schema(dim: int) -> VectorParams:
 def _batches(blocks: Iterable[Float32Matrix], dim: int, classes: Int32Vector) -> Iterator[Batch]:
     from qdrant_client import models
 
-    start, size = 0, max(1, _BATCH_FLOATS // dim)
+    start, size = 0, max(1, BATCH_FLOATS // dim)
     for block in blocks:
         for at in range(0, len(block), size):
             vectors = block[at : at + size]
@@ -74,49 +62,3 @@ def _batches(blocks: Iterable[Float32Matrix], dim: int, classes: Int32Vector) ->
             payloads = [{"acl": acl} for acl in classes[rows.start : rows.stop].tolist()]
             yield models.Batch(ids=list(rows), vectors=vectors.tolist(), payloads=payloads)
             start = rows.stop
-
-
-class _ClientEngine:
-    """Asks a collection."""
-
-    def __init__(self, store: Store, dim: int) -> None:
-        self._store = store
-        self._dim = dim
-
-    def search(self, requests: list[Request]) -> list[RowScores]:
-        from qdrant_client import models
-
-        filters = {id(request.admitted): point_filter(request.admitted) for request in requests}
-        queries = [
-            models.QueryRequest(
-                query=request.query.tolist(),
-                filter=filters[id(request.admitted)],
-                limit=request.limit,
-                params=models.SearchParams(exact=not request.ef, hnsw_ef=request.ef or None),
-            )
-            for request in requests
-        ]
-        answers = []
-        for at in range(0, len(queries), _BATCH_QUERIES):
-            batch = queries[at : at + _BATCH_QUERIES]
-            answers += self._store.call(self._store.client.query_batch_points, self._store.name, batch)
-        return [
-            (
-                np.array([point.id for point in answer.points], np.int64),
-                np.array([point.score for point in answer.points], np.float32),
-            )
-            for answer in answers
-        ]
-
-    def vectors(self, rows: Int64Vector) -> Float32Matrix:
-        wanted, back = np.unique(rows, return_inverse=True)
-        vectors = np.empty((len(wanted), self._dim), np.float32)
-        size = max(1, _BATCH_FLOATS // self._dim)
-        for at in range(0, len(wanted), size):
-            ids = wanted[at : at + size].tolist()
-            records = self._store.call(
-                self._store.client.retrieve, self._store.name, ids, with_payload=False, with_vectors=True
-            )
-            found = {record.id: record.vector for record in records}
-            vectors[at : at + size] = np.array([found[row] for row in ids], np.float32)
-        return vectors[back]

@@ -104,7 +104,7 @@ class _EdgeEngine:
         filters = {id(request.admitted): _filter(request.admitted) for request in requests}
         queries = [
             qdrant.QueryRequest(
-                query=qdrant.Query.Nearest(request.query.tolist()),
+                query=qdrant.Query.Nearest(np.asarray(request.query).tolist()),
                 limit=request.limit,
                 filter=filters[id(request.admitted)],
                 params=qdrant.SearchParams(exact=not request.ef, hnsw_ef=request.ef or None),

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from indexes.access import BoolVector, Int32Vector
+from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Int64Vector
 
 NAMED = 10_000
 """Most rows that a filter names before it lets candidates through that the client drops."""
+_READERS_KEPT = 256
 
 
 def _no_rows() -> Int64Vector:
@@ -50,7 +51,7 @@ class Layout:
         """Return the filter that lets the wanted rows pass.
 
         Args:
-            wanted: one flag a row, at least one of them set.
+            wanted: one flag a row.
             named: most rows to name; None where no other row may pass, as where rows are counted.
         Cost: O(rows).
         """
@@ -64,3 +65,35 @@ class Layout:
         if count <= named:
             return Admitted(count, (), np.flatnonzero(wanted))
         return Admitted(int(self._sizes[held > 0].sum()), tuple(self._classes[held > 0].tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The rows that pass rights and mask, and the engine's filter for them."""
+
+    mask: BoolVector
+    count: int
+    admitted: Admitted
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The classes assigned and what was worked out under them: one object, so that a search sees one state throughout."""
+
+    classes: Int32Vector
+    layout: Layout
+    readers: dict[frozenset[int], Wanted] = field(default_factory=dict)
+
+    def wanted(self, access: AccessFilter, where: BoolVector | None) -> Wanted:
+        """Return what may be found. Without a mask it is worked out once for all who read the same classes."""
+        if where is None and (known := self.readers.get(access.classes)) is not None:
+            return known
+        mask = access.mask(self.classes)
+        if where is not None:
+            mask &= where
+        wanted = Wanted(mask, int(np.count_nonzero(mask)), self.layout.admit(mask))
+        if where is None:
+            if len(self.readers) >= _READERS_KEPT:
+                self.readers.clear()
+            self.readers[access.classes] = wanted
+        return wanted

@@ -12,6 +12,7 @@ from indexes.access import Int32Vector
 from indexes.errors import BuildCorrupt
 
 UNFINISHED = -1
+_MOST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Pointer:
             BuildCorrupt: it is missing, damaged, or another engine's.
         """
         try:
+            if path.stat().st_size > _MOST_BYTES:
+                raise ValueError("it is too long for a pointer")
             pointer = cls(**json.loads(path.read_text("utf-8")))
             if pointer.engine != engine or not pointer.name or Path(pointer.name).name != pointer.name:
                 raise ValueError(f"it is no pointer to rows in {engine}")

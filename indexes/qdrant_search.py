@@ -8,8 +8,8 @@ with the last one, the engine is asked for more, so that nothing is missing for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix, Int64Vector
-from indexes.qdrant_filter import NAMED, Admitted, Layout
+from indexes.qdrant_filter import NAMED, Admitted, Layout, Rights, Wanted
 from indexes.vectors import NOTHING, Found, Plan, RowScores, check_classes, check_search
 
 Float32Vector = npt.NDArray[np.float32]
@@ -26,45 +26,41 @@ EXACT_ROWS = 20_000
 """Up to so many rows that pass the filter are scanned: cheaper than the graph, and recall is 1."""
 _EF = 256
 """Beam width beyond: recall@10 >= 0.99 also where rights follow topics (200,000 vectors, m 16)."""
-_ROUNDING = 1e-5
 _GRAPH_DEPTH = 4096
 _MARGIN = 8
-_READERS_KEPT = 256
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class SparseQuery:
+    """Numbers of terms, ascending, and their weights."""
+
+    terms: Int64Vector
+    weights: Float32Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to the engine. `ef` 0 means an exact scan of what the filter lets pass."""
+    """One question to the engine. `ef` 0 means no graph: every point that the filter lets pass is looked at."""
 
-    query: Float32Vector
+    query: Float32Vector | SparseQuery
     admitted: Admitted
     limit: int
     ef: int
 
 
-class Engine(Protocol):
-    """What this search asks of Qdrant. Points are numbered as the build's rows are."""
+class Searches(Protocol):
+    """Qdrant, as it is asked for candidates. Points are numbered as the build's rows are."""
 
     def search(self, requests: list[Request]) -> list[RowScores]:
         """Return the best points of each request, best first; scores may differ from the exact ones in their last bits."""
 
+
+class Engine(Searches, Protocol):
+    """Qdrant, holding dense vectors."""
+
     def vectors(self, rows: Int64Vector) -> Float32Matrix:
         """Return the stored vectors of the rows, in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rights:
-    """The classes assigned, and what was worked out under them: one object, so that a search sees one state throughout."""
-
-    classes: Int32Vector
-    readers: dict[frozenset[int], _Wanted] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    mask: BoolVector
-    count: int
-    admitted: Admitted
 
 
 class QdrantIndex:
@@ -75,14 +71,14 @@ class QdrantIndex:
         self._engine = engine
         self._rows = len(built_classes)
         self._layout = Layout(built_classes)
-        self._rights: _Rights | None = None
+        self._rights: Rights | None = None
 
     def __len__(self) -> int:
         return self._rows
 
     def assign_classes(self, classes: Int32Vector) -> None:
         check_classes(classes, len(self))
-        self._rights = _Rights(classes)
+        self._rights = Rights(classes, self._layout)
 
     def search(
         self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
@@ -91,11 +87,11 @@ class QdrantIndex:
         rights = self._rights
         check_search(queries, self.dim, None if rights is None else rights.classes, where)
         assert rights is not None
-        wanted = self._wanted(rights, access, where)
+        wanted = rights.wanted(access, where)
         if not wanted.count:
             return [NOTHING] * len(queries)
-        answers = self._candidates(queries, min(top_k, wanted.count), wanted)
         scan = wanted.admitted.passing <= EXACT_ROWS
+        answers = candidates(self._engine, list(queries), min(top_k, wanted.count), wanted, self._layout, scan=scan)
         plan = Plan("scan" if scan else "graph", wanted.count, wanted.admitted.passing if scan else -1)
         return [Found(rows, scores, plan) for rows, scores in self._score(queries, answers, top_k)]
 
@@ -109,45 +105,6 @@ class QdrantIndex:
         lengths = [np.linalg.norm(self._engine.vectors(block), axis=1).astype(np.float32) for block in blocks]
         return np.concatenate(lengths) if lengths else np.empty(0, np.float32)
 
-    def _wanted(self, rights: _Rights, access: AccessFilter, where: BoolVector | None) -> _Wanted:
-        """The rows that pass both filters, and the engine's filter for them; without a mask they are kept until rights change."""
-        if where is None and (known := rights.readers.get(access.classes)) is not None:
-            return known
-        mask = access.mask(rights.classes)
-        if where is not None:
-            mask &= where
-        wanted = _Wanted(mask, int(np.count_nonzero(mask)), self._layout.admit(mask))
-        if where is None:
-            if len(rights.readers) >= _READERS_KEPT:
-                rights.readers.clear()
-            rights.readers[access.classes] = wanted
-        return wanted
-
-    def _candidates(self, queries: Float32Matrix, top_k: int, wanted: _Wanted) -> list[Int64Vector]:
-        """For each query, wanted rows among which the best `top_k` are: asked for anew, and deeper, where they may not be."""
-        answers: list[Int64Vector] = [np.empty(0, np.int64)] * len(queries)
-        admitted, unsettled = wanted.admitted, list(range(len(queries)))
-        scan = admitted.passing <= EXACT_ROWS
-        limit = (top_k + _MARGIN) * admitted.passing // wanted.count
-        while unsettled:
-            limit = min(limit, len(self))
-            if limit > NAMED and admitted.passing > wanted.count:
-                admitted = self._layout.admit(wanted.mask, named=None)
-                limit = min(limit, admitted.passing)
-            ef = 0 if scan else max(_EF, limit)
-            requests = [Request(queries[number], admitted, limit, ef) for number in unsettled]
-            again, dry = [], False
-            for number, (rows, scores) in zip(unsettled, self._engine.search(requests), strict=True):
-                kept = wanted.mask[rows]
-                answers[number] = rows[kept]
-                short = len(rows) < limit
-                if not _settled(scores, kept, top_k, wanted.count, all_seen=short and scan):
-                    again.append(number)
-                    dry = dry or short
-            # A graph that ran dry, or so deep a question to it, is no better than a scan.
-            unsettled, scan, limit = again, scan or dry or limit > _GRAPH_DEPTH, limit * 4
-        return answers
-
     def _score(self, queries: Float32Matrix, answers: list[Int64Vector], top_k: int) -> Iterator[RowScores]:
         """Score each query's candidates from their vectors, which are fetched once for the batch, and order them."""
         rows = np.unique(np.concatenate(answers)) if answers else np.empty(0, np.int64)
@@ -156,6 +113,44 @@ class QdrantIndex:
             scores = _inner(vectors[np.searchsorted(rows, found)], query)
             order = np.lexsort((found, -scores))[:top_k]
             yield found[order], scores[order]
+
+
+def candidates(
+    engine: Searches,
+    queries: Sequence[Float32Vector | SparseQuery],
+    top_k: int,
+    wanted: Wanted,
+    layout: Layout,
+    *,
+    scan: bool,
+) -> list[Int64Vector]:
+    """Return, for each query, wanted rows among which the best `top_k` are, up to the engine's recall.
+
+    Args:
+        wanted: at least one row.
+        scan: look at every row that passes the filter; otherwise go through the graph first.
+    """
+    answers: list[Int64Vector] = [np.empty(0, np.int64)] * len(queries)
+    admitted, unsettled = wanted.admitted, list(range(len(queries)))
+    limit = (top_k + _MARGIN) * admitted.passing // wanted.count
+    while unsettled:
+        limit = min(limit, len(wanted.mask))
+        if limit > NAMED and admitted.passing > wanted.count:
+            admitted = layout.admit(wanted.mask, named=None)
+            limit = min(limit, admitted.passing)
+        ef = 0 if scan else max(_EF, limit)
+        found = engine.search([Request(queries[number], admitted, limit, ef) for number in unsettled])
+        again, dry = [], False
+        for number, (rows, scores) in zip(unsettled, found, strict=True):
+            kept = wanted.mask[rows]
+            answers[number] = rows[kept]
+            short = len(rows) < limit
+            if not _settled(scores, kept, top_k, wanted.count, all_seen=short and scan):
+                again.append(number)
+                dry = dry or short
+        # A graph that ran dry, or so deep a question to it, is no better than a scan.
+        unsettled, scan, limit = again, scan or dry or limit > _GRAPH_DEPTH, limit * 4
+    return answers
 
 
 def _settled(scores: Float32Vector, kept: BoolVector, top_k: int, count: int, *, all_seen: bool) -> bool:

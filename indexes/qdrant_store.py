@@ -61,9 +61,9 @@ def write_collection(
     pointer = Pointer(ENGINE, name, dim, url=_public(options.qdrant_url))
     pointer.write(path)
     if pointer.url:
-        store = Store(_remote(options.qdrant_url, options.qdrant_api_key), name)
+        store = Store(_remote(options.qdrant_url, options.qdrant_api_key), name, remote=True)
         try:
-            rows = store.fill(batches, schema, indexed=True)
+            rows = store.fill(batches, schema)
         except BaseException:
             _forgive(store.delete)
             raise
@@ -83,10 +83,10 @@ def open_collection(path: Path, options: VectorOptions, **schema: Any) -> tuple[
     pointer = Pointer.finished(path, ENGINE)
     classes = read_classes(path, pointer)
     if pointer.url:
-        store = Store(_remote(options.qdrant_url or pointer.url, options.qdrant_api_key), pointer.name)
+        store = Store(_remote(options.qdrant_url or pointer.url, options.qdrant_api_key), pointer.name, remote=True)
     else:
-        store = Store(_in_memory(), pointer.name)
-        store.fill(_read_points(_points_file(path)), schema, indexed=False)
+        store = Store(_in_memory(), pointer.name, remote=False)
+        store.fill(_read_points(_points_file(path)), schema)
     if (found := store.count()) != pointer.rows:
         raise BuildCorrupt(f"{path.name} promises {pointer.rows} rows and holds {found}; ingest again with --full")
     return store, classes
@@ -103,23 +103,24 @@ def remove_collection(path: Path, options: VectorOptions) -> None:
     except BuildCorrupt:
         return
     if pointer.url:
-        Store(_remote(options.qdrant_url or pointer.url, options.qdrant_api_key), pointer.name).delete()
+        Store(_remote(options.qdrant_url or pointer.url, options.qdrant_api_key), pointer.name, remote=True).delete()
 
 
 class Store:
-    """One collection, by its alias. Safe for many threads."""
+    """One collection, by its alias, on a server or in memory. Safe for many threads."""
 
-    def __init__(self, client: QdrantClient, name: str) -> None:
+    def __init__(self, client: QdrantClient, name: str, *, remote: bool) -> None:
+        self.remote = remote
         self.client = client
         self.name = name
         self._rows = f"{name}-rows"
 
-    def fill(self, batches: Iterable[Batch], schema: dict[str, Any], *, indexed: bool) -> int:
+    def fill(self, batches: Iterable[Batch], schema: dict[str, Any]) -> int:
         """Create the collection, write the batches, count them, and only then let the alias name it. Returns the rows."""
         from qdrant_client import models
 
         self.call(self._create, schema)
-        for field in ("acl", "terms") if indexed else ():
+        for field in ("acl", "terms") if self.remote else ():
             index = models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False)
             self.call(self.client.create_payload_index, self._rows, field, index, wait=True)
         rows = 0

@@ -24,12 +24,13 @@ def rights_of_documents() -> ColumnElement[bool]:
 
 @cache
 def chunks_with_rights() -> Select[Any]:
-    """Columns of the chunks `:chunk_ids` of `:collection`, with uri, title, metadata and present ACL class of their documents."""
+    """Columns of the chunks `:chunk_ids` of `:collection`, with fields, metadata and present ACL class of their documents."""
     joined = chunks.join(
         documents,
         (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),
     ).join(rights, rights_of_documents())
-    columns = (*chunks.c, documents.c.uri, documents.c.title, documents.c.metadata, rights.c.class_id)
+    of_document = (documents.c[name] for name in ("uri", "title", "format", "metadata"))
+    columns = (*chunks.c, *of_document, rights.c.class_id)
     return (
         select(*columns)
         .select_from(joined)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from indexes.errors import ConfigError
@@ -30,7 +30,15 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(0, ge=0, description="threads for embedding; 0 means one a core")
-    vector_index: Literal["auto", "cuda", "faiss", "faiss-gpu"] = "faiss"
+    vector_index: str = Field(
+        "faiss",
+        description="faiss, cuda, faiss-gpu, auto (cuda where it fits, else faiss), qdrant (a server or cluster), qdrant-edge (in process)",
+    )
+    lexical_index: str = Field("tantivy", description="tantivy, or qdrant (sparse vectors)")
+    qdrant_url: str = Field(
+        "", description="http(s)://host:6333 of the server; empty: local mode, for small data and tests"
+    )
+    qdrant_api_key: str = Field("", repr=False)
     chunk_tokens: int = Field(220, ge=16, le=8192, description="most tokens in a chunk, by the embedder's tokenizer")
     chunk_overlap: int = Field(0, ge=0, description="tokens that neighbouring chunks share")
     max_document_bytes: int = Field(100_000_000, ge=1, description="larger source items are quarantined")
@@ -70,6 +78,25 @@ class Settings(BaseSettings):
     )
     jwt_groups_claim: str = Field("groups", min_length=1)
     jwt_role_claim: str = Field("role", min_length=1)
+
+    @field_validator("vector_index", "lexical_index")
+    @classmethod
+    def _backend_is_known(cls, name: str, info: ValidationInfo) -> str:
+        """Runs where one is set, so that the defaults import nothing."""
+        from indexes.lexical_backends import LEXICAL_BACKENDS
+        from indexes.vectors import AUTO, BACKENDS
+
+        known = {AUTO, *BACKENDS} if info.field_name == "vector_index" else set(LEXICAL_BACKENDS)
+        if name not in known:
+            raise ValueError(f"choose from {', '.join(sorted(known))}")
+        return name
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _url_of_a_server(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must be an http or https URL")
+        return url
 
     @model_validator(mode="after")
     def _tokens_are_bound(self) -> Settings:

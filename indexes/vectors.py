@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt, ConfigError, DimensionMismatch, UnsupportedFilter
+
+if TYPE_CHECKING:
+    from indexes.settings import Settings
 
 RowScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Rows and their scores, best first; equal scores by ascending row."""
@@ -52,6 +55,11 @@ class VectorOptions:
     """`auto`, `cpu` or `cuda`."""
     qdrant_url: str = ""
     qdrant_api_key: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> VectorOptions:
+        """Return what the settings say."""
+        return cls(settings.device, settings.qdrant_url, settings.qdrant_api_key)
 
 
 class VectorIndex(Protocol):
@@ -148,7 +156,7 @@ AUTO = "auto"
 """Chooses a backend when a build is made; the build's configuration holds the one chosen."""
 
 
-def resolved(name: str, *, vectors: Sized, dim: int) -> str:
+def resolved(name: str, *, vectors: Sized, dim: int, options: VectorOptions) -> str:
     """Return the backend that `name` stands for: `auto` is `cuda` where a device has twice the room that the vectors need, else `faiss`.
 
     The device's whole memory counts, not what is free just now: the same corpus on the same machine must be the same build.
@@ -157,9 +165,10 @@ def resolved(name: str, *, vectors: Sized, dim: int) -> str:
         return name
     from indexes.device import cuda_memory
 
-    if not (memory := cuda_memory()) or 2 * (2 * dim * len(vectors)) > memory:
+    memory = 0 if options.device == "cpu" else cuda_memory()
+    if not memory or 2 * (2 * dim * len(vectors)) > memory:
         return "faiss"
-    return "faiss" if vector_backend("cuda").unavailable() else "cuda"
+    return "faiss" if vector_backend("cuda", options).unavailable() else "cuda"
 
 
 def vector_backend(name: str, options: VectorOptions | None = None) -> VectorBackend:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from indexes.builds import BuildConfig, Manifest, is_whole, write_build
+from indexes.builds import BuildConfig, Manifest, is_whole, remove_build, write_build
 from indexes.catalog import Catalog
 from indexes.changes import (
     apply_staged,
@@ -24,7 +23,7 @@ from indexes.embedder import Embedder
 from indexes.errors import Busy
 from indexes.staging import Staging
 from indexes.upcoming import Upcoming
-from indexes.vectors import resolved
+from indexes.vectors import VectorOptions, resolved
 from ingest.contract_rules import Duplicates
 from ingest.duplicates import THRESHOLD
 from ingest.encode import Progress
@@ -54,6 +53,13 @@ class Serving(Protocol):
 
     def vector_index(self) -> str:
         """Return the vector backend for new builds, or `auto`."""
+
+    def lexical_index(self) -> str:
+        """Return the lexical backend for new builds."""
+
+    @property
+    def options(self) -> VectorOptions:
+        """How backends run here."""
 
     def serve(self, db: Connection, collection: str, manifest: Manifest) -> str:
         """Put the build live inside the transaction and return its release id."""
@@ -133,19 +139,20 @@ def commit(
     Raises:
         IndexBackendError: nothing served has changed.
     """
+    options = serving.options
     upcoming = Upcoming(staging, model_id=embedder.model_id)
-    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim)
-    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index)
+    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim, options=options)
+    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index, lexical_index=serving.lexical_index())
     live = serving.live(catalog, staging.collection)
-    if live is not None and _serves_on(live, staging, folder, config):
+    if live is not None and _serves_on(live, staging, folder, config, options):
         with staging.commit() as db:
             kept = _settle(db, staging.collection, origin, live.build)
             repeated = _count_duplicates(db, staging.collection)
-        _collect_builds(folder / "builds", kept)
+        _collect_builds(folder / "builds", kept, options)
         return Outcome(live.build, live.release, 0, 0, repeated)
     added, removed = upcoming.differences()
     progress("build", 0, 1)
-    manifest = write_build(folder / "builds", upcoming, config=config)
+    manifest = write_build(folder / "builds", upcoming, config=config, options=options)
     progress("build", 1, 1)
     with staging.commit() as db:
         record_build(db, staging.collection, manifest.build_id, manifest.to_json())
@@ -154,15 +161,15 @@ def commit(
         record_duplicates(db, staging.collection, near, exact=duplicates.exact)
         repeated = _count_duplicates(db, staging.collection)
         release = serving.serve(db, staging.collection, manifest)
-    _collect_builds(folder / "builds", kept)
+    _collect_builds(folder / "builds", kept, options)
     return Outcome(manifest.build_id, release, added, removed, repeated)
 
 
-def _serves_on(live: Live, staging: Staging, folder: Path, config: BuildConfig) -> bool:
+def _serves_on(live: Live, staging: Staging, folder: Path, config: BuildConfig, options: VectorOptions) -> bool:
     """Is what is served what would be built anew?"""
     with staging.read() as db:
         changed = changes_served(db)
-    return not changed and live.config == config and is_whole(folder / "builds" / live.build)
+    return not changed and live.config == config and is_whole(folder / "builds" / live.build, options)
 
 
 def _settle(db: Connection, collection: str, origin: Origin | None, build: str) -> set[str]:
@@ -194,8 +201,8 @@ def _kept_builds(db: Connection, collection: str, newest: str) -> set[str]:
     return {newest, *list(rows.scalars())[:_BUILDS_KEPT]}
 
 
-def _collect_builds(folder: Path, kept: set[str]) -> None:
-    """Remove builds that no kept record names, and what crashed runs left; readers of an open one finish on their mapping."""
+def _collect_builds(folder: Path, kept: set[str], options: VectorOptions) -> None:
+    """Remove builds that no kept record names, and what crashed runs left; what could not be removed is tried again next time."""
     for path in folder.iterdir():
         if path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_build(path, options)

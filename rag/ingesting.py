@@ -179,13 +179,15 @@ class Ingesting:
         self, chunk_id: str, *, collection: str | None = None, tenant: str | None = None
     ) -> dict[str, Any] | None:
         """Return where a chunk comes from, without its text; None if there is none of that id. For operators."""
+        from indexes.vectors import VectorOptions
         from rag.lineage import lineage
         from rag.tenant import tenant_names
 
+        options = VectorOptions.of(self.settings)
         for name in [tenant] if tenant is not None else tenant_names(self.home):
             rooms = self._tenant(name)
             for each in [collection] if collection is not None else rooms.catalog.collections():
-                if (found := lineage(rooms.catalog, rooms.collections, each, chunk_id)) is not None:
+                if (found := lineage(rooms.catalog, rooms.collections, each, chunk_id, options=options)) is not None:
                     return found
         return None
 
@@ -324,7 +326,7 @@ class Ingesting:
             collection=collection,
             embedder=self.embedder,
             settings=self.settings,
-            serving=ReleaseServing(self.settings.generator, self.settings.vector_index),
+            serving=ReleaseServing.of(self.settings),
         )
 
 

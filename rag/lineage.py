@@ -11,14 +11,18 @@ from typing import Any
 from indexes.builds import Build
 from indexes.catalog import Catalog
 from indexes.errors import BuildCorrupt, CollectionNotFound
+from indexes.vectors import VectorOptions
 from rag.releases import list_releases
 
 
-def lineage(catalog: Catalog, folder: Path, collection: str, chunk_id: str) -> dict[str, Any] | None:
+def lineage(
+    catalog: Catalog, folder: Path, collection: str, chunk_id: str, *, options: VectorOptions | None = None
+) -> dict[str, Any] | None:
     """Return the chunk's history as JSON, None if the collection has no such chunk.
 
     Args:
         folder: of the tenant's collections.
+        options: how the builds' backends run here.
     Cost: opens the builds that are kept, three at most.
     """
     from sqlalchemy import select
@@ -41,7 +45,7 @@ def lineage(catalog: Catalog, folder: Path, collection: str, chunk_id: str) -> d
                 duplicates.c.collection == collection, duplicates.c.document_id == row.document_id
             )
         ).first()
-    builds = _builds(catalog, folder / collection / "builds", collection, chunk_id)
+    builds = _builds(catalog, folder / collection / "builds", collection, chunk_id, options)
     live = next((build for build in builds if build["live"]), builds[0] if builds else None)
     return {
         "chunk_id": chunk_id,
@@ -75,7 +79,9 @@ def lineage(catalog: Catalog, folder: Path, collection: str, chunk_id: str) -> d
     }
 
 
-def _builds(catalog: Catalog, folder: Path, collection: str, chunk_id: str) -> list[dict[str, Any]]:
+def _builds(
+    catalog: Catalog, folder: Path, collection: str, chunk_id: str, options: VectorOptions | None
+) -> list[dict[str, Any]]:
     """The kept builds that hold the chunk, newest first, each with the releases that serve it."""
     found = []
     try:
@@ -84,7 +90,7 @@ def _builds(catalog: Catalog, folder: Path, collection: str, chunk_id: str) -> l
         return []
     for build_id in dict.fromkeys(release.build for release in releases):
         try:
-            build = Build(folder / build_id)
+            build = Build(folder / build_id, options)
         except BuildCorrupt:  # collected, or damaged, which is verify's to tell
             continue
         if chunk_id in build.chunk_id_set():
@@ -98,6 +104,7 @@ def _builds(catalog: Catalog, folder: Path, collection: str, chunk_id: str) -> l
                     "embedder": config.embedder,
                     "chunker": config.chunker,
                     "vector_index": config.vector_index,
+                    "lexical_index": config.lexical_index,
                 }
             )
     return found

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from indexes.builds import Manifest
 from indexes.catalog import Catalog
 from indexes.catalog_file import now
 from indexes.search import FusionSettings
+from indexes.settings import Settings
+from indexes.vectors import VectorOptions
 from indexes.vocabulary import digest
 from ingest.commit import Live
 
@@ -44,9 +46,19 @@ class ReleaseServing:
 
     generator: str
     index: str = "faiss"
+    lexical: str = "tantivy"
+    options: VectorOptions = field(default_factory=VectorOptions)
+
+    @classmethod
+    def of(cls, settings: Settings) -> ReleaseServing:
+        """Return what the settings say of new builds."""
+        return cls(settings.generator, settings.vector_index, settings.lexical_index, VectorOptions.of(settings))
 
     def vector_index(self) -> str:
         return self.index
+
+    def lexical_index(self) -> str:
+        return self.lexical
 
     def live(self, catalog: Catalog, collection: str) -> Live | None:
         known = collection in catalog.collections()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.access import AccessFilter
+from indexes.access import AccessFilter, BoolVector
 from indexes.arrays import Float32Matrix
 from indexes.audit import SeenChunk
 from indexes.builds import Build
@@ -17,7 +17,10 @@ from indexes.embedder import Embedder
 from indexes.errors import AccessDenied, ConfigError, TooLarge
 from indexes.recent import Recent
 from indexes.search import FusionSettings, SearchMode, search_rows
+from indexes.vectors import VectorOptions
 from indexes.vocabulary import Hit, Principal
+from indexes.where import And, Filter
+from indexes.where_json import parse
 from rag.cache import Cache, Key, Scope
 from rag.releases import Release
 from rag.serving import Serving
@@ -38,7 +41,7 @@ class _Wanted:
     query: str
     top_k: int
     mode: SearchMode
-    where: Mapping[str, Any]
+    where: Filter | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Retriever:
         folder: of the collections' folders.
         max_query_chars: longer queries are refused.
         cache: the tenant's; its values pass through `confirm` again before they leave.
+        options: how the builds' backends run here.
     """
 
     before_confirm: Callable[[], None] | None = None
@@ -83,12 +87,13 @@ class Retriever:
         *,
         max_query_chars: int,
         cache: Cache | None = None,
+        options: VectorOptions | None = None,
     ) -> None:
         self.cache = Cache() if cache is None else cache
         self._catalog = catalog
         self._embedder = embedder
         self._max_query_chars = max_query_chars
-        self._serving = Serving(catalog, folder, embedder)
+        self._serving = Serving(catalog, folder, embedder, options)
         self._vectors: Recent[Float32Matrix] = Recent(_VECTORS_KEPT)
 
     def search(
@@ -107,14 +112,15 @@ class Retriever:
             query: free text, not blank, at most `max_query_chars` characters.
             top_k: hits wanted, 1 to 1000; fewer only where fewer chunks pass the filters.
             mode: `hybrid` (scores in [0, 1]), `dense` (cosine) or `lexical` (BM25).
-            where: metadata that the hit's document must have, ANDed with access.
+            where: a metadata filter, ANDed with access; see `indexes.where`.
         Raises:
             ConfigError, TooLarge: an argument is out of range.
+            UnsupportedFilter: `where` says what no filter can; the message names the place in it.
             CollectionNotFound: the tenant has no such collection.
             AccessDenied: the principal belongs to another tenant.
         """
         self.check(query)
-        wanted = _Wanted(query, _checked_top_k(top_k), _checked_mode(mode), where or {})
+        wanted = _Wanted(query, _checked_top_k(top_k), _checked_mode(mode), _checked_where(where))
         started = time.perf_counter()
         state = self._state(collection, principal)
         embed_s = 0.0
@@ -128,7 +134,8 @@ class Retriever:
             if self.before_confirm is not None:
                 self.before_confirm()
             now = self.access(principal, state=state)  # a group may have been taken away while the search ran
-            confirmed = self._catalog.confirm(collection, [chunk_id for chunk_id, _ in rows], access=now)
+            ids = [chunk_id for chunk_id, _ in rows]
+            confirmed = self._catalog.confirm(collection, ids, access=now, where=wanted.where)
             if len(confirmed) == len(rows):
                 self.cache.put(key, rows, chars=_CHARS_PER_ROW * len(rows))
                 break
@@ -213,7 +220,6 @@ class Retriever:
         vector = None if wanted.mode is SearchMode.LEXICAL else self._embed(wanted.query, scope)
         embedded = time.perf_counter()
         release, build = self._serving.release(state), self._serving.build(state)
-        documents = self._catalog.matching_documents(state.collection, wanted.where) if wanted.where else None
         rows, scores = search_rows(
             build,
             wanted.query,
@@ -221,10 +227,16 @@ class Retriever:
             top_k=wanted.top_k,
             mode=wanted.mode,
             access=access,
-            where=None if documents is None else build.rows_of(documents),
+            where=None if wanted.where is None else self._passing(build, wanted.where, state, access),
             fusion=FusionSettings(**release.retrieval),
         )
         return tuple(zip(build.chunk_ids(rows), map(float, scores), strict=True)), embedded - started
+
+    def _passing(self, build: Build, where: Filter, state: CollectionState, access: AccessFilter) -> BoolVector:
+        def values(keys: Sequence[str], since: int | None) -> Iterable[tuple[str, Sequence[Any]]]:
+            return self._catalog.field_values(state.collection, keys, since=since)
+
+        return build.rows_matching(where, values, access=access, epoch=state.epoch)
 
     def _embed(self, query: str, scope: Scope) -> Float32Matrix:
         """Return the query's vector, shape (1, dim). It depends on no right, but how fast it comes tells that somebody had it made."""
@@ -242,6 +254,11 @@ def _checked_mode(mode: str) -> SearchMode:
         return SearchMode(mode)
     except ValueError:
         raise ConfigError(f"mode {mode!r} is unknown: use hybrid, dense or lexical") from None
+
+
+def _checked_where(where: Mapping[str, Any] | None) -> Filter | None:
+    found = None if where is None else parse(where)
+    return None if found == And(()) else found
 
 
 def _hit(rank: int, score: float, found: ConfirmedChunk) -> Hit:

@@ -9,16 +9,20 @@ from indexes.builds import Build
 from indexes.catalog import Catalog, CollectionState
 from indexes.embedder import Embedder
 from indexes.errors import BuildCorrupt, CollectionNotFound
+from indexes.vectors import VectorOptions
 from rag.releases import Release, list_releases
 
 
 class Serving:
     """Opens a build when it is first searched, and the next one once another is live. Safe for many threads."""
 
-    def __init__(self, catalog: Catalog, folder: Path, embedder: Embedder) -> None:
+    def __init__(
+        self, catalog: Catalog, folder: Path, embedder: Embedder, options: VectorOptions | None = None
+    ) -> None:
         self._catalog = catalog
         self._folder = folder
         self._embedder = embedder
+        self._options = options
         self._lock = Lock()
         self._builds: dict[str, Build] = {}
         self._releases: dict[tuple[str, str], Release] = {}
@@ -46,14 +50,17 @@ class Serving:
         with self._lock:
             build = self._builds.get(state.collection)
             if build is None or build.manifest.build_id != release.build:
-                build = self._builds[state.collection] = self._open(state.collection, release.build)
+                before, build = build, self._open(state.collection, release.build)
+                if before is not None:
+                    build.keep_columns_of(before)
+                self._builds[state.collection] = build
         build.carry_rights(
             lambda since: self._catalog.document_classes(state.collection, since=since), epoch=state.epoch
         )
         return build
 
     def _open(self, collection: str, build_id: str) -> Build:
-        build = Build(self._folder / collection / "builds" / build_id)
+        build = Build(self._folder / collection / "builds" / build_id, self._options)
         config = build.manifest.config
         if (config.embedder, config.dim) != (self._embedder.model_id, self._embedder.dim):
             raise BuildCorrupt(

@@ -9,6 +9,7 @@ from indexes.access import Members
 from indexes.catalog import Catalog
 from indexes.embedder import Embedder
 from indexes.settings import Settings
+from indexes.vectors import VectorOptions
 from indexes.vocabulary import check_name
 from rag.auditing import Auditor
 from rag.cache import Cache
@@ -39,7 +40,10 @@ class Tenant:
         settings = self._settings
         cache = Cache(entries=settings.cache_entries, chars=settings.cache_chars)
         limit = settings.max_query_chars
-        return Retriever(self.catalog, self.collections, self._embedder, max_query_chars=limit, cache=cache)
+        options = VectorOptions.of(settings)
+        return Retriever(
+            self.catalog, self.collections, self._embedder, max_query_chars=limit, cache=cache, options=options
+        )
 
     @cached_property
     def auditor(self) -> Auditor:

@@ -27,6 +27,19 @@ def search(http: Http, trial: Trial) -> None:
     trial.expect("documents found", {hit["document_id"] for hit in found["hits"]}, _ids(trial.readable))
 
 
+def where(http: Http, trial: Trial) -> None:
+    """What only forbidden documents pass is answered as what none passes; what readable ones pass is found."""
+    asked, never = trial.any_document(), trial.never()
+    body = {"query": any_words(trial), "collection": trial.collection, "top_k": ALL}
+    outcomes = []
+    for mark in (asked.metadata["mark"], never):
+        condition = {"or": [{"mark": {"gte": mark, "lte": mark}}, {"title": {"in": [mark]}}]}
+        reply = http.ask(trial, "POST", "/v1/search", json=body | {"where": condition})
+        outcomes.append({hit["document_id"] for hit in reply.json["hits"]})
+    marked = [one for one in trial.readable if one.metadata["mark"] == asked.metadata["mark"]]
+    trial.expect("documents that pass, and none", outcomes, [_ids(marked), set()])
+
+
 def ask(http: Http, trial: Trial) -> None:
     """An answer, whole or as events, rests on what may be read."""
     body = {"question": question_about(trial)[1], "collection": trial.collection, "stream": trial.rng.random() < 0.5}
@@ -168,6 +181,7 @@ def bad_requests(http: Http, trial: Trial) -> None:
         {"query": asked.title, "collection": trial.collection, "top_k": 0},
         {"query": asked.title, "collection": trial.collection, "principal": "halden/user:ann"},
         {"query": asked.title, "collection": trial.collection, "where": {'"': asked.metadata["mark"]}},
+        {"query": asked.title, "collection": trial.collection, "where": {"mark": {"near": asked.metadata["mark"]}}},
         {"query": asked.title, "collection": trial.never()},
     ):
         refused = http.ask(trial, "POST", "/v1/search", json=body).status
@@ -189,6 +203,7 @@ def _stands(trial: Trial, asked: Document) -> bool:
 
 _DOORS: dict[str, tuple[Callable[[Http, Trial], None], float]] = {
     "http search": (search, 6),
+    "http where": (where, 3),
     "http ask": (ask, 0.5),
     "http chat": (chat, 0.5),
     "http models": (models, 4),

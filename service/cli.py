@@ -27,9 +27,9 @@ from service.console import (
     emit,
     opened,
     report_error,
-    split_pairs,
     unicode_text,
 )
+from service.where_option import parse_where
 
 app = typer.Typer(
     name="loremill",
@@ -50,14 +50,15 @@ def search(
     as_: As,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Most hits wanted.")] = 10,
     where: Annotated[
-        list[str] | None, typer.Option("--where", metavar="k=v", help="Metadata that hits must have.")
+        list[str] | None,
+        typer.Option("--where", metavar="k=v", help="Metadata that hits must have: k>=v, 'k in a,b', JSON, ..."),
     ] = None,
     mode: Mode = "hybrid",
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Find the passages that a principal may read and that match best."""
-    wanted = split_pairs(where)
+    wanted = parse_where(where)
     with opened(home) as mill:
         principal = mill.directory.resolve(as_)
         result = mill.search_result(

@@ -124,14 +124,3 @@ def split_list(values: list[str] | None) -> list[str] | None:
     if values is None:
         return None
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
-
-
-def split_pairs(values: list[str] | None) -> dict[str, str] | None:
-    """Read a repeated `k=v` option; None where it was not given."""
-    pairs: dict[str, str] = {}
-    for value in values or []:
-        key, equals, wanted = value.partition("=")
-        if not equals or not key.strip():
-            raise typer.BadParameter(f"{value!r} must look like key=value")
-        pairs[key.strip()] = wanted
-    return pairs or None

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.where_schema import Where
+
 Mode = Literal["hybrid", "dense", "lexical"]
 Name = Field(min_length=1, max_length=128)
 
@@ -22,7 +24,7 @@ class SearchRequest(Body):
     collection: str = Name
     top_k: int = Field(10, ge=1, le=1000)
     mode: Mode = "hybrid"
-    where: dict[str, str | int | float | bool] | None = Field(None, description="Metadata that hits must have.")
+    where: Where | None = None
 
 
 class Turn(Body):

@@ -99,7 +99,7 @@ def _delete(trial: Trial, name: str, place: str) -> Any:
 
 
 def _filter(trial: Trial, name: str, place: str) -> Any:
-    where = {"document_id": name}
+    where = {"or": [{"document_id": name}, {"document_id": {"gte": name, "lte": name}}, {"mark": {"in": [name]}}]}
     return trial.mill.search("memo", collection=place, principal=trial.principal, where=where)
 
 

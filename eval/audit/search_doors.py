@@ -7,6 +7,8 @@ results are left; and it finds wrongful refusals.
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from eval.audit.canaries import sung
@@ -15,6 +17,9 @@ from eval.audit.world import Document
 from indexes.vocabulary import Hit
 
 ALL = 1000
+
+_Meant = tuple[dict[str, Any], Callable[[Document], bool]]
+"""A filter, and which documents it means."""
 
 
 def search_lexical(trial: Trial) -> None:
@@ -34,18 +39,37 @@ def search_hybrid(trial: Trial) -> None:
 
 
 def search_where(trial: Trial) -> None:
-    """A filter on metadata narrows what may be read and never replaces it."""
+    """A filter on metadata narrows what may be read and never replaces it, whatever its operators."""
+    (one, passes_one), (other, passes_other) = _condition(trial), _condition(trial)
+    kinds: list[_Meant] = [
+        (one, passes_one),
+        ({"not": one}, lambda document: not passes_one(document)),
+        ({"or": [one, other]}, lambda document: passes_one(document) or passes_other(document)),
+        ({"and": [one, other]}, lambda document: passes_one(document) and passes_other(document)),
+    ]
+    where, passes = trial.rng.choice(kinds)
+    found = [document for document in trial.readable if passes(document)]
+    _search(trial, any_words(trial), trial.rng.choice(["dense", "hybrid"]), found, where=where)
+
+
+def _condition(trial: Trial) -> _Meant:
+    """Return a condition about a value that some document has, readable or not, and what it means."""
     document = trial.any_document()
-    key, value = trial.rng.choice(
-        [
-            ("topic", document.metadata["topic"]),
-            ("mark", document.metadata["mark"]),
-            ("document_id", document.document_id),
-        ]
-    )
-    found = [one for one in trial.readable if {**one.metadata, "document_id": one.document_id}[key] == value]
-    mode = trial.rng.choice(["dense", "hybrid"])
-    _search(trial, any_words(trial), mode, found, where={key: value})
+    key = trial.rng.choice(["topic", "mark", "document_id"])
+    wanted = _field(document, key)
+    name = trial.rng.choice([*_COMPARE, "in", ""])
+    short: dict[str, Any] = {"": {key: wanted}, "in": {key: {"in": [trial.never(), wanted]}}}
+    compare = _COMPARE.get(name, _COMPARE["eq"])
+    return short.get(name, {key: {name: wanted}}), lambda one: compare(_field(one, key), wanted)
+
+
+_COMPARE: dict[str, Callable[[str, str], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
+}  # fmt: skip
+
+
+def _field(document: Document, key: str) -> str:
+    return document.document_id if key == "document_id" else document.metadata[key]
 
 
 def scores(trial: Trial) -> None:

@@ -13,7 +13,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +70,8 @@ def documents(chunks: int, per_document: int) -> Iterator[StoredDocument]:
         yield StoredDocument(document, "bench", name, "hash", Acl(("everyone",)), cut, rule="acl.yaml: default")
 
 
-def fill(mill: Loremill, chunks: int, per_document: int) -> None:
-    """Commit the documents as an ingestion does, past parser and embedder."""
+def fill(mill: Loremill, stored: Iterable[StoredDocument]) -> None:
+    """Commit documents as an ingestion does, past parser and embedder."""
     from ingest.commit import commit, staging_path
     from ingest.contract_rules import Duplicates
     from rag.releases import ReleaseServing
@@ -81,12 +81,12 @@ def fill(mill: Loremill, chunks: int, per_document: int) -> None:
     folder = rooms.collections / COLLECTION
     embedder: Any = mill.embedder
     with open_staging(rooms.catalog, staging_path(folder), COLLECTION) as staging:
-        for batch in batched(documents(chunks, per_document), 2000):
+        for batch in batched(stored, 2000):
             staging.put(batch)
             texts = [(name, chunk.text) for document in batch for chunk, name in document.chunks]
             vectors = embedder.embed_passages([text for _, text in texts])
             staging.keep(embedder.model_id, [name for name, _ in texts], vectors)
-        serving = ReleaseServing(mill.settings.generator, mill.settings.vector_index)
+        serving = ReleaseServing.of(mill.settings)
         commit(
             rooms.catalog, folder, staging, origin=None, embedder=embedder, chunker="bench", duplicates=Duplicates(exact=False),
             serving=serving, progress=lambda *_: None,
@@ -114,7 +114,7 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, Loremill.open(Path(folder) / "home") as mill:
         mill.__dict__["embedder"] = RandomEmbedder()
-        fill(mill, given.chunks, given.per_document)
+        fill(mill, documents(given.chunks, given.per_document))
         before = vector_files(mill)
         times: dict[str, list[float]] = {}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from indexes.access import AccessFilter
 from indexes.builds import Build, BuildConfig, ChunkKey, Corpus, build_id, write_build
 from indexes.errors import BuildCorrupt, IndexBackendError
 from indexes.vocabulary import Principal
+from indexes.where_json import parse
 
 CONFIG = BuildConfig(embedder="test/1", dim=4, chunker="cut/1", vector_index="faiss")
 KEYS = [ChunkKey(f"{number:032x}", f"doc-{number % 3}", f"hash-{number}") for number in range(6)]
@@ -79,6 +81,33 @@ def test_a_build_knows_its_chunks_its_documents_and_their_rights(whole: Path) ->
     assert sorted(build.lexical.search("words", top_k=6, access=ALL)[0].tolist()) == [0, 1, 3, 4]
 
 
+def test_a_filter_passes_readable_rows_alone(whole: Path) -> None:
+    build = Build(whole)
+    years = {"doc-0": 2023, "doc-1": 2024, "doc-2": 2025}
+    reads: list[tuple[str, ...]] = []
+
+    def values(keys: Sequence[str], since: int | None) -> list[tuple[str, list[Any]]]:
+        reads.append(tuple(keys))
+        return [(name, [year if key == "year" else None for key in keys]) for name, year in years.items()]
+
+    def passing(where: dict[str, Any], *classes: int, of: Build = build) -> list[int]:
+        access = AccessFilter("t", Principal("t", "user:a"), frozenset(classes))
+        return np.flatnonzero(of.rows_matching(parse(where), values, access=access, epoch=7)).tolist()
+
+    assert passing({"year": {"gte": 2024}}, 1, 2) == [], "nothing is readable before rights are known"
+    build.carry_rights(lambda _since: CLASSES, epoch=7)
+    assert passing({"year": {"gte": 2024}}, 1, 2) == [1, 2, 4, 5]
+    assert passing({"year": {"gte": 2024}}, 1) == [2, 5]
+    assert passing({"year": {"ne": 2025}}, 2) == [1, 4]
+    assert passing({"year": 2024}, 1) == passing({"year": 1999}, 1) == []
+    assert len(reads) == 1
+    later = Build(whole)
+    later.keep_columns_of(build)
+    later.carry_rights(lambda _since: CLASSES, epoch=7)
+    assert passing({"year": {"gte": 2024}}, 1, of=later) == [2, 5]
+    assert len(reads) == 1
+
+
 def test_an_existing_build_is_not_written_again(write: Write, tmp_path: Path) -> None:
     before = contents(write(tmp_path))
     assert contents(write(tmp_path)) == before
@@ -89,6 +118,7 @@ def test_a_build_of_nothing_can_be_searched(write: Write, tmp_path: Path) -> Non
     build.carry_rights(lambda _since: {}, epoch=1)
     assert build.manifest.rows == 0
     assert build.rows_of({"doc-0"}).tolist() == []
+    assert build.rows_matching(parse({"a": {"ne": 1}}), lambda _keys, _since: [], access=ALL, epoch=1).tolist() == []
     assert build.chunk_id_set() == set()
     assert len(build.vectors.search(VECTORS[:1], top_k=3, access=ALL)[0].rows) == 0
 
@@ -144,7 +174,7 @@ def test_rows_that_do_not_agree_with_the_manifest_are_corrupt(copy: Path) -> Non
         Build(copy)
 
 
-@pytest.mark.parametrize("step", ["_write_files", "_sync", "build_lexical"])
+@pytest.mark.parametrize("step", ["_write_files", "_sync", "lexical_backend"])
 @pytest.mark.parametrize(
     ("fault", "raised"),
     [(OSError(28, "No space left on device"), IndexBackendError), (RuntimeError("write error"), IndexBackendError),

@@ -88,5 +88,6 @@ def test_auto_is_cuda_where_a_device_has_room_else_faiss(
 ) -> None:
     monkeypatch.setattr("indexes.device.cuda_memory", lambda: memory)
     monkeypatch.setattr("indexes.cuda.CudaBackend.unavailable", lambda self: fault)
-    assert resolved("auto", vectors=range(1000), dim=384) == chosen
-    assert resolved("qdrant", vectors=range(1000), dim=384) == "qdrant"
+    assert resolved("auto", vectors=range(1000), dim=384, options=VectorOptions()) == chosen
+    assert resolved("auto", vectors=range(1000), dim=384, options=VectorOptions(device="cpu")) == "faiss"
+    assert resolved("qdrant", vectors=range(1000), dim=384, options=VectorOptions()) == "qdrant"

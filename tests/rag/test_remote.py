@@ -100,7 +100,15 @@ def timeless(answer: Answer) -> Answer:
 @pytest.mark.parametrize("who", ["alice", "bob"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"mode": "dense"}, {"mode": "lexical"}, {"top_k": 1}, {"where": {"year": 2026}}, {"where": {"year": "1999"}}],
+    [
+        {},
+        {"mode": "dense"},
+        {"mode": "lexical"},
+        {"top_k": 1},
+        {"where": {"year": 2026}},
+        {"where": {"year": "1999"}},
+        {"where": {"or": [{"title": {"gte": "M"}}, {"year": {"in": [1, 2]}}], "year": {"exists": False}}},
+    ],
 )
 def test_a_search_finds_what_the_facade_finds(place: Place, who: str, options: dict[str, Any]) -> None:
     principal = place.mill.directory.resolve(who)
@@ -307,6 +315,8 @@ def test_a_query_over_the_limit_is_too_large(place: Place) -> None:
 def test_a_filter_that_cannot_be_applied_is_still_that_error(place: Place) -> None:
     with place.connect("bob") as remote, pytest.raises(UnsupportedFilter):
         remote.search("leave", collection="company", where={'ye"ar': 2026})
+    with place.connect("bob") as remote, pytest.raises(UnsupportedFilter, match=r"where\.year\.near: unknown operator"):
+        remote.search("leave", collection="company", where={"year": {"near": 2026}})
 
 
 def test_white_space_around_a_token_is_no_part_of_it(place: Place) -> None:

@@ -337,6 +337,12 @@ def test_a_right_taken_while_a_search_runs_holds_for_that_search(
         ({"document_id": "secret"}, set()),
         ({"year": 2026}, set()),
         ({"nothing": "x"}, set()),
+        ({"year": {"gt": 2024}}, {"c"}),
+        ({"year": {"lte": 2026}}, {"a", "b", "c"}),
+        ({"tag": {"in": ["hot", "cold"]}, "draft": {"ne": True}}, {"a", "c"}),
+        ({"tag": {"exists": False}}, {"b"}),
+        ({"or": [{"year": 2026}, {"year": {"gte": 2025}}]}, {"c"}),
+        ({"not": {"document_id": {"in": ["a", "secret"]}}}, {"b", "c"}),
     ],
 )
 def test_a_filter_narrows_what_may_be_read_and_never_widens_it(
@@ -373,8 +379,66 @@ def test_a_filter_still_fills_top_k_behind_what_it_leaves_out(filtered: Loremill
         assert hit.document_id == "c"
 
 
-@pytest.mark.parametrize("where", [{"year": None}, {"year": [2024]}, {'ye"ar': 2024}, {"year": 2**63}])
-def test_a_filter_that_cannot_be_applied_raises_and_finds_nothing(filtered: Loremill, where: dict[str, Any]) -> None:
+def test_a_filter_holds_for_the_metadata_of_now_and_not_of_the_search_before(
+    mills: tuple[Loremill, Loremill], tmp_path: Path
+) -> None:
+    writer, reader = mills
+    rows = [row("a", "The first kiln.", year=2024), row("b", "The second kiln.", year=2025)]
+    ingest(writer, tmp_path / "docs", rows)
+    where = {"year": {"gte": 2025}}
+    assert found(reader, "kiln", BOB, where=where) == {"b"}
+    builds = {reader.search_result("kiln", collection="company", principal=BOB).build}
+    rows = [row("a", "The first kiln.", year=2026), row("b", "The second kiln.", year=1999)]
+    ingest(writer, tmp_path / "docs", rows)  # the same texts: the same build
+    builds.add(reader.search_result("kiln", collection="company", principal=BOB).build)
+    assert len(builds) == 1
+    assert found(reader, "kiln", BOB, where=where) == {"a"}
+    ingest(writer, tmp_path / "docs", [*rows, row("c", "The third kiln.", year=2030)])
+    assert found(reader, "kiln", BOB, where=where) == {"a", "c"}
+    ingest(writer, tmp_path / "docs", rows[1:])
+    assert found(reader, "kiln", BOB, where=where) == set()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_metadata_that_changes_while_a_search_runs_counts_for_that_search(
+    mills: tuple[Loremill, Loremill], tmp_path: Path, kept: bool
+) -> None:
+    writer, reader = mills
+    ingest(writer, tmp_path / "docs", [row("a", "The first kiln.", year=2024), row("b", "The kiln.", year=2024)])
+    changed: list[bool] = []
+
+    def meanwhile() -> None:
+        if not changed:
+            changed.append(True)
+            ingest(
+                writer, tmp_path / "docs", [row("a", "The first kiln.", year=1999), row("b", "The kiln.", year=2024)]
+            )
+
+    options: dict[str, Any] = {"where": {"year": {"gte": 2024}}, "top_k": 1}
+    if kept:
+        assert found(reader, "The first kiln.", BOB, **options) == {"a"}
+    reader._tenant("halden").retriever.before_confirm = meanwhile
+    [hit] = search(reader, "The first kiln.", BOB, **options)
+    assert changed
+    assert (hit.document_id, hit.metadata["year"]) == ("b", 2024), "neither a stale hit nor too few"
+
+
+def test_what_a_filter_found_is_kept_under_one_name_however_it_is_written(filtered: Loremill) -> None:
+    cache = filtered._tenant("halden").retriever.cache
+    before = len(cache)
+    for where in (
+        {"year": 2024, "or": [{"tag": "hot"}, {"draft": True}]},
+        {"or": [{"draft": {"eq": True}}, {"tag": "hot"}, {"tag": "hot"}], "year": {"in": [2024, 2024]}},
+    ):
+        assert found(filtered, "some kiln", BOB, where=where) == {"a", "b"}
+    assert len(cache) == before + 1
+
+
+@pytest.mark.parametrize(
+    "where",
+    [[], "year=2024", {"year": {"near": 1}}, {"year": None}, {"year": [2024]}, {'ye"ar': 2024}, {"year": 2**63}],
+)
+def test_a_filter_that_cannot_be_applied_raises_and_finds_nothing(filtered: Loremill, where: Any) -> None:
     for mode in MODES:
         with pytest.raises(UnsupportedFilter):
             search(filtered, "kiln", BOB, mode, where=where)

@@ -47,9 +47,15 @@ def test_search_for_people_shows_title_place_and_snippet(run: Run) -> None:
 def test_where_narrows_a_search_and_must_be_a_pair(run: Run) -> None:
     query = ("search", "leave", "--collection", "company", "--as", "bob")
     assert run(*query, "--where", "title=Parental leave", "--where", "no_such_key=1", "--json").json["hits"] == []
+    for where in ("title>=Q", "title in Travel policy,x", '{"not": {"title": {"lt": "Q"}}}'):
+        [hit] = run(*query, "--where", where, "--json").json["hits"]
+        assert hit["title"] == "Travel policy"
     ran = run(*query, "--where", "title", "--json")
     assert ran.code == 64
     assert "key=value" in ran.json["error"]["detail"]
+    ran = run(*query, "--where", '{"title": {"like": "x"}}', "--json")
+    assert ran.code == 64
+    assert "title.like: unknown operator" in ran.json["error"]["detail"]
 
 
 def test_ask_prints_the_contract(run: Run) -> None:

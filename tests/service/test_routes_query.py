@@ -57,6 +57,8 @@ def test_search_shows_a_reader_only_what_he_may_read(client: TestClient, as_: He
         {"principal": "alice"},
         {"as": "halden/user:root"},
         {"query": "caf\udce9"},
+        {"where": "year=2024"},
+        {"where": [{"year": 2024}]},
     ],
 )
 def test_search_refuses_a_bad_body_with_a_problem(client: TestClient, as_: Headers, change: dict[str, Any]) -> None:
@@ -65,6 +67,77 @@ def test_search_refuses_a_bad_body_with_a_problem(client: TestClient, as_: Heade
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["errors"]
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ({"title": "Parental leave"}, {"leave.md"}),
+        ({"title": {"gte": "Q"}}, {"travel.md"}),
+        ({"or": [{"title": {"lt": "Q"}}, {"document_id": {"in": ["nothing"]}}]}, {"leave.md"}),
+        ({"document_id": {"in": ["finance/budget.md", "leave.md"]}}, {"leave.md"}),
+        ({"not": {"title": "Parental leave"}}, {"travel.md"}),
+        ({"document_id": {"gte": "finance", "lt": "g"}}, set()),
+    ],
+    ids=str,
+)
+def test_a_search_takes_a_filter_and_finds_of_the_readable_what_passes(
+    client: TestClient, as_: Headers, where: dict[str, Any], found: set[str]
+) -> None:
+    body = {"query": "policy", "collection": "company", "where": where}
+    response = client.post("/v1/search", json=body, headers=as_("bob"))
+    assert response.status_code == 200
+    assert {hit["document_id"] for hit in response.json()["hits"]} == found
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ({"year": {"near": 2020}}, "where.year.near: unknown operator 'near'; use eq, ne, in"),
+        ({"or": [{"a": 1}, {"b": {"gt": True}}]}, "where.or[1].b.gt: booleans have no order"),
+        ({"year": None}, "where.year: None"),
+        ({"a\ud800": 1}, "where.a\\ud800: no key"),
+        ({"a": "x" * 1001}, "where.a: a text that is too long"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_filter_that_cannot_be_applied_is_a_400_that_names_its_place(
+    client: TestClient, as_: Headers, where: dict[str, Any], says: str
+) -> None:
+    content = json.dumps({"query": "leave", "collection": "company", "where": where})
+    response = client.post("/v1/search", content=content, headers=as_("bob") | {"Content-Type": "application/json"})
+    assert response.status_code == 400
+    problem = response.json()
+    assert problem["type"] == "urn:loremill:error:UnsupportedFilter"
+    assert problem["detail"].startswith(says)
+
+
+def test_a_filter_about_what_is_forbidden_is_answered_as_one_about_nothing(client: TestClient, as_: Headers) -> None:
+    def asked(where: dict[str, Any]) -> tuple[int, Any]:
+        response = client.post(
+            "/v1/search", json={"query": "budget", "collection": "company", "where": where}, headers=as_("bob")
+        )
+        return response.status_code, response.json()["hits"]
+
+    for hidden, never in (("finance/budget.md", "finance/never.md"), ("Marketing budget", "Nothing like it")):
+        key = "document_id" if hidden.endswith(".md") else "title"
+        for op in ("eq", "gte"):
+            wheres = [{key: {op: name, "lte": name}} for name in (hidden, never)]
+            assert asked(wheres[0]) == asked(wheres[1]) == (200, [])
+            assert asked({"or": [wheres[0], {"title": "Travel policy"}]}) == asked({"title": "Travel policy"})
+
+
+def test_openapi_shows_the_operators_and_their_limits(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert set(schemas["Operators"]["properties"]) == {"eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "exists"}
+    assert schemas["Operators"]["properties"]["in"]["maxItems"] == 1000
+    assert not any("default" in one for name in ("Operators", "Filter") for one in schemas[name]["properties"].values())
+    assert set(schemas["Filter"]["properties"]) == {"and", "or", "not"}
+    assert schemas["Filter"]["properties"]["or"]["items"] == {"$ref": "#/components/schemas/Filter"}
+    [where, nothing] = schemas["SearchRequest"]["properties"]["where"]["anyOf"]
+    assert where["$ref"] == "#/components/schemas/Filter"
+    assert "100 conditions" in where["description"]
+    assert nothing == {"type": "null"}
 
 
 def test_a_query_of_100000_characters_is_refused(client: TestClient, as_: Headers) -> None:
