@@ -115,7 +115,7 @@ class CudaIndex:
             BuildCorrupt: the file holds what is no number.
         """
         rights = self._rights
-        check_search(queries, self.dim, None if rights is None else rights.classes, where)
+        check_search(queries, self.dim, rights.classes if rights else None, where)
         assert rights is not None
         if not len(self) or not len(queries):
             return [NOTHING] * len(queries)

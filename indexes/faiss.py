@@ -22,13 +22,13 @@ import numpy.typing as npt
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.coded_rows import CodedRows
-from indexes.errors import BuildCorrupt, DependencyMissing, DimensionMismatch, UnsupportedFilter
+from indexes.errors import BuildCorrupt, DependencyMissing
 from indexes.misses import Tail
 from indexes.product_codes import Codebook, Codes, Positions, faiss_module, sample
 from indexes.readable import ReadableCache, ReadableRows
 from indexes.stored_rows import StoredRows
 from indexes.topics import Topics, train_topics, training_rows
-from indexes.vectors import NOTHING, Found, Plan, VectorOptions
+from indexes.vectors import NOTHING, Found, Plan, VectorOptions, check_classes, check_search
 
 CODED_FROM = 20_000
 """Rows from which on an index has codes."""
@@ -109,17 +109,14 @@ class FaissIndex:
         return self._coded.n_bytes if self._coded else 0
 
     def assign_classes(self, classes: Int32Vector) -> None:
-        if len(classes) != len(self):
-            raise BuildCorrupt(f"{len(classes)} ACL classes for {len(self)} rows")
+        check_classes(classes, len(self))
         self._rights = classes[self._row_of], ReadableCache()
 
     def search(
         self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
     ) -> list[Found]:
         """See `VectorIndex.search`. Cost: about 3 ns a readable row; less where they are many."""
-        readable = self._readable(access, where)
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise DimensionMismatch(f"queries have shape {queries.shape}, the index holds vectors of {self.dim}")
+        readable = self._readable(queries, access, where)
         if not readable.count:
             return [NOTHING] * len(queries)
         top_k = min(top_k, readable.count)
@@ -141,7 +138,7 @@ class FaissIndex:
         self, queries: Float32Matrix, *, top_k: int, access: AccessFilter, where: BoolVector | None = None
     ) -> list[Found]:
         """As `search`, without any approximation; to measure recall by. Cost: O(n_queries * n_readable * dim)."""
-        readable = self._readable(access, where)
+        readable = self._readable(queries, access, where)
         return (
             self._exact(queries, readable, min(top_k, readable.count)) if readable.count else [NOTHING] * len(queries)
         )
@@ -154,10 +151,9 @@ class FaissIndex:
     def norms(self) -> npt.NDArray[np.float32]:
         return self._rows.norms()[self._position_of]
 
-    def _readable(self, access: AccessFilter, where: BoolVector | None) -> ReadableRows:
-        if self._rights is None:
-            raise UnsupportedFilter("this index was given no ACL classes, so it cannot tell what may be read")
-        classes, kept = self._rights
+    def _readable(self, queries: Float32Matrix, access: AccessFilter, where: BoolVector | None) -> ReadableRows:
+        assigned, kept = self._rights or (None, ReadableCache())
+        classes = check_search(queries, self.dim, assigned, where)
         readable = kept.get(access, lambda: ReadableRows(access.mask(classes)))
         return readable if where is None else ReadableRows(readable.mask & where[self._row_of])
 

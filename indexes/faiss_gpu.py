@@ -129,7 +129,7 @@ class FaissGpuIndex:
     ) -> list[Found]:
         """See `VectorIndex.search`. Cost: O(n_readable * dim) to copy the readable rows for a new set of classes, then to scan them."""
         rights = self._rights
-        check_search(queries, self.dim, None if rights is None else rights.classes, where)
+        check_search(queries, self.dim, rights.classes if rights else None, where)
         assert rights is not None
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         with self._lock:

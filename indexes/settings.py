@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, description="threads for embedding; 0 means one a core")
     vector_index: str = Field(
         "faiss",
-        description="faiss, cuda, faiss-gpu, auto (cuda where it fits, else faiss), qdrant (a server or cluster), qdrant-edge (in process)",
+        description="faiss; cuda, faiss-gpu; qdrant (a server or cluster), qdrant-edge (in process); auto: cuda where it fits, else faiss",
     )
     lexical_index: str = Field("tantivy", description="tantivy, or qdrant (sparse vectors)")
     qdrant_url: str = Field(

@@ -146,9 +146,9 @@ def check_search(
 BACKENDS = {
     "cuda": "indexes.cuda:CudaBackend",
     "faiss": "indexes.faiss:FaissBackend",
-    "faiss-gpu": "indexes.faiss_gpu:FaissGpuBackend",
     "qdrant": "indexes.qdrant:QdrantBackend",
     "qdrant-edge": "indexes.qdrant_edge:EdgeBackend",
+    "faiss-gpu": "indexes.faiss_gpu:FaissGpuBackend",
 }
 
 

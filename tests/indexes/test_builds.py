@@ -123,7 +123,7 @@ def test_a_build_of_nothing_can_be_searched(write: Write, tmp_path: Path) -> Non
     assert len(build.vectors.search(VECTORS[:1], top_k=3, access=ALL)[0].rows) == 0
 
 
-FILES = ["manifest.json", "rows.npz", "documents.json", "vectors.index", "lexical/meta.json", "lexical"]
+FILES = ["manifest.json", "rows.npz", "documents.json", "vectors.index/rows.f32", "lexical/meta.json", "lexical"]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_a_missing_or_torn_file_makes_a_build_corrupt(copy: Path, name: str, how
         Build(copy)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "vectors.index"])
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.index/rows.f32"])
 def test_a_damaged_build_is_mended_by_writing_it_again(write: Write, copy: Path, name: str) -> None:
     damage(copy / name, "torn")
     assert Build(write(copy.parent)).manifest.rows == 6

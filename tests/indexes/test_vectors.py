@@ -13,8 +13,6 @@ from tests.indexes.broken_indexes import BROKEN
 from tests.indexes.vector_contract import CLAUSES, Bench, Clause
 
 QDRANT_URL = os.environ.get("LOREMILL_TEST_QDRANT_URL", "")
-GAPS = {("faiss", "queries_that_are_no_numbers_are_refused")}
-"""Clauses that a backend is known to break; an entry that no longer holds fails the suite."""
 SLOW = {"qdrant"}
 """Its local mode filters in Python, row by row."""
 UNDER_TEST = [
@@ -41,9 +39,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
-def test_every_backend_keeps_the_contract(request: pytest.FixtureRequest, bench: Bench, clause: Clause) -> None:
-    if (request.node.callspec.params["bench"], clause.__name__) in GAPS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="a known gap"))
+def test_every_backend_keeps_the_contract(bench: Bench, clause: Clause) -> None:
     clause(bench)
 
 
@@ -58,8 +54,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_the_contract_catches_a_broken_backend(
     sound: Bench, broken: Callable[[VectorIndex], VectorIndex], clause: Clause
 ) -> None:
-    if ("faiss", clause.__name__) not in GAPS:
-        clause(sound)
+    clause(sound)
     broken_bench = Bench(sound.backend, sound.folder / broken.__name__ / clause.__name__, wrap=broken)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         clause(broken_bench)
@@ -75,10 +70,6 @@ def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
         vector_backend("annoy")
 
 
-def test_the_key_of_a_server_is_not_printed() -> None:
-    assert "hunter2" not in repr(VectorOptions(qdrant_api_key="hunter2"))
-
-
 @pytest.mark.parametrize(
     ("memory", "fault", "chosen"),
     [(0, "", "faiss"), (4 * 1000 * 384, "", "cuda"), (4 * 1000 * 384 - 1, "", "faiss"), (1 << 40, "no torch", "faiss")],
@@ -91,3 +82,7 @@ def test_auto_is_cuda_where_a_device_has_room_else_faiss(
     assert resolved("auto", vectors=range(1000), dim=384, options=VectorOptions()) == chosen
     assert resolved("auto", vectors=range(1000), dim=384, options=VectorOptions(device="cpu")) == "faiss"
     assert resolved("qdrant", vectors=range(1000), dim=384, options=VectorOptions()) == "qdrant"
+
+
+def test_the_key_of_a_server_is_not_printed() -> None:
+    assert "hunter2" not in repr(VectorOptions(qdrant_api_key="hunter2"))

@@ -638,13 +638,17 @@ def opening_and_searching_changes_no_file(bench: Bench) -> None:
 
 
 def check_damage(bench: Bench, content: Callable[[bytes], bytes] | None) -> None:
+    """Each file of an index, damaged alone, is noticed at opening."""
     path = bench.build(VECTORS, ROW_CLASSES)
-    whole = path.read_bytes()
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content(whole))
-    with pytest.raises(BuildCorrupt, match="--full"):
-        bench.open(path)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        whole = file.read_bytes()
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content(whole))
+        with pytest.raises(BuildCorrupt, match="--full"):
+            bench.open(path)
+        file.write_bytes(whole)
+    bench.open(path)
 
 
 def a_missing_file_is_a_corrupt_build(bench: Bench) -> None:

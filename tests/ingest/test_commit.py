@@ -103,7 +103,7 @@ def test_a_build_that_was_damaged_on_disk_is_written_again_by_the_next_ingestion
     mill: Loremill, open_mill: Callable[..., Loremill], home: Path, docs: Path
 ) -> None:
     build = mill.ingest(docs, collection="c").build
-    (builds(home) / build / "vectors.index").write_bytes(b"")
+    (builds(home) / build / "vectors.index/rows.f32").write_bytes(b"")
     assert not open_mill().verify("c").ok
     assert mill.ingest(docs, collection="c").build == build
     assert open_mill().verify("c").ok

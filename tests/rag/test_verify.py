@@ -108,7 +108,7 @@ def test_every_file_of_the_build_is_missed_by_its_name(home: Path, healthy: Path
 
 
 def test_a_file_cut_short_is_named(build: Path, verify: Verify) -> None:
-    for name in ("documents.json", "vectors.index"):
+    for name in ("documents.json", "vectors.index/rows.f32"):
         data = (build / name).read_bytes()
         (build / name).write_bytes(data[:-1])
         [fault] = verify().faults
@@ -129,25 +129,26 @@ def test_a_build_that_is_gone_is_named(build: Path, verify: Verify) -> None:
 def test_a_vector_that_was_tampered_with_is_named_by_its_chunk(
     copy: Path, build: Path, verify: Verify, value: float
 ) -> None:
-    path = build / "vectors.index"
+    path = build / "vectors.index/rows.f32"
     vector = np.full(384, value, dtype="<f4").tobytes()
     data = path.read_bytes()
-    path.write_bytes(data[: -len(vector)] + vector)  # rows lie at the end of the file, the last one last
-    last, _ = chunk_rows(copy)[-1]
+    path.write_bytes(data[: -len(vector)] + vector)
+    last, _ = chunk_rows(copy)[np.load(build / "vectors.index/row_of.npy")[-1]]
     assert verify().faults == (
-        "the file vectors.index of the build is not what was written",
+        "the file vectors.index/rows.f32 of the build is not what was written",
         f"the vector of chunk {last} is not of unit length",
     )
 
 
 def test_two_vectors_that_were_exchanged_are_found(home: Path, build: Path, verify: Verify) -> None:
-    path, size = build / "vectors.index", 384 * 4
+    path, size = build / "vectors.index/rows.f32", 384 * 4
     data = path.read_bytes()
     path.write_bytes(data[: -2 * size] + data[-size:] + data[-2 * size : -size])
     assert path.read_bytes() != data
-    exchanged = sorted(name for name, _ in chunk_rows(home)[-2:])
+    stored = chunk_rows(home)
+    exchanged = sorted(stored[row][0] for row in np.load(build / "vectors.index/row_of.npy")[-2:])
     assert verify().faults == (
-        "the file vectors.index of the build is not what was written",
+        "the file vectors.index/rows.f32 of the build is not what was written",
         *(f"the vector of chunk {name} is not that of its text" for name in exchanged),
     )
 
@@ -333,7 +334,7 @@ def test_damage_in_one_collection_is_no_fault_of_another(
 def test_a_damaged_build_is_made_whole_by_ingesting_again(
     healthy: Path, copy: Path, build: Path, verify: Verify, open_mill: OpenMill
 ) -> None:
-    (build / "vectors.index").unlink()
+    (build / "vectors.index/rows.f32").unlink()
     assert not verify().ok
     report = open_mill(copy, chunk_tokens=24).ingest(healthy.parent / "docs", collection="company", full=True)
     assert report.build == build.name
