@@ -45,7 +45,7 @@ def gpu_unavailable() -> str:
     try:
         import faiss
     except ImportError:
-        return str(DependencyMissing("faiss-gpu", extra="gpu"))
+        return str(DependencyMissing("faiss-gpu"))
     if not hasattr(faiss, "StandardGpuResources"):
         return f"the faiss that is installed has no GPU code: {_INSTALL}"
     return "" if faiss.get_num_gpus() else "faiss sees no GPU: choose faiss, or check the driver (nvidia-smi)"

@@ -168,7 +168,7 @@ AUTO = "auto"
 """Chooses a backend when a build is made; the build's configuration holds the one chosen."""
 
 
-def resolved(name: str, *, vectors: Sized, dim: int) -> str:
+def resolved(name: str, *, vectors: Sized, dim: int, options: VectorOptions) -> str:
     """Return the backend that `name` stands for: `auto` is `cuda` where a device has twice the room that the vectors need, else `faiss`.
 
     The device's whole memory counts, not what is free just now: the same corpus on the same machine must be the same build.
@@ -177,9 +177,10 @@ def resolved(name: str, *, vectors: Sized, dim: int) -> str:
         return name
     from indexes.device import cuda_memory
 
-    if not (memory := cuda_memory()) or 2 * (2 * dim * len(vectors)) > memory:
+    memory = 0 if options.device == "cpu" else cuda_memory()
+    if not memory or 2 * (2 * dim * len(vectors)) > memory:
         return "faiss"
-    return "faiss" if vector_backend("cuda").unavailable() else "cuda"
+    return "faiss" if vector_backend("cuda", options).unavailable() else "cuda"
 
 
 def vector_backend(name: str, options: VectorOptions | None = None) -> VectorBackend:

@@ -139,10 +139,10 @@ def commit(
     Raises:
         IndexBackendError: nothing served has changed.
     """
-    upcoming = Upcoming(staging, model_id=embedder.model_id)
-    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim)
-    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index, lexical_index=serving.lexical_index())
     options = serving.options
+    upcoming = Upcoming(staging, model_id=embedder.model_id)
+    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim, options=options)
+    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index, lexical_index=serving.lexical_index())
     live = serving.live(catalog, staging.collection)
     if live is not None and _serves_on(live, staging, folder, config, options):
         with staging.commit() as db:
