@@ -7,7 +7,7 @@ rights into classes at build time, and names the rows that have moved since. Who
     wanted rows --> classes most of whose rows are wanted, less `without`, plus `rows`
 
 Naming rows costs about a microsecond each at every search. Beyond `NAMED` the filter only narrows: it lets the classes pass that hold
-any wanted row, and the search drops candidates and asks for more.
+any wanted row, and the search asks for so many more candidates as it expects to drop. Where those do not do, it names all rows after all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Int64Vector
 
-NAMED = 10_000
+NAMED = 1_000
 """Most rows that a filter names before it lets candidates through that the client drops."""
 _READERS_KEPT = 256
 

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix, Int64Vector
-from indexes.qdrant_filter import NAMED, Admitted, Layout, Rights, Wanted
+from indexes.qdrant_filter import Admitted, Layout, Rights, Wanted
 from indexes.vectors import NOTHING, Found, Plan, RowScores, check_classes, check_search
 
 Float32Vector = npt.NDArray[np.float32]
 
-EXACT_ROWS = 20_000
+EXACT_ROWS = 10_000
 """Up to so many rows that pass the filter are scanned: cheaper than the graph, and recall is 1."""
 _EF = 256
 """Beam width beyond: recall@10 >= 0.99 also where rights follow topics (200,000 vectors, m 16)."""
@@ -133,11 +133,10 @@ def candidates(
     answers: list[Int64Vector] = [np.empty(0, np.int64)] * len(queries)
     admitted, unsettled = wanted.admitted, list(range(len(queries)))
     limit = (top_k + _MARGIN) * admitted.passing // wanted.count
+    if limit > _EF and admitted.passing > wanted.count:
+        admitted, limit = layout.admit(wanted.mask, named=None), top_k + _MARGIN
     while unsettled:
         limit = min(limit, len(wanted.mask))
-        if limit > NAMED and admitted.passing > wanted.count:
-            admitted = layout.admit(wanted.mask, named=None)
-            limit = min(limit, admitted.passing)
         ef = 0 if scan else max(_EF, limit)
         found = engine.search([Request(queries[number], admitted, limit, ef) for number in unsettled])
         again, dry = [], False
@@ -148,6 +147,10 @@ def candidates(
             if not _settled(scores, kept, top_k, wanted.count, all_seen=short and scan):
                 again.append(number)
                 dry = dry or short
+        if (
+            admitted.passing > wanted.count
+        ):  # too many had to be dropped: far down its list a graph is not to be trusted
+            admitted = layout.admit(wanted.mask, named=None)
         # A graph that ran dry, or so deep a question to it, is no better than a scan.
         unsettled, scan, limit = again, scan or dry or limit > _GRAPH_DEPTH, limit * 4
     return answers

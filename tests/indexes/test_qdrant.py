@@ -213,17 +213,20 @@ def test_the_pointer_holds_no_password(tmp_path: Path, wire: Wire) -> None:
     assert json.loads((tmp_path / "vectors.index").read_text())["url"] == wire.url
 
 
-def test_beyond_what_may_be_named_the_mask_is_applied_to_deeper_and_deeper_candidates(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_beyond_what_is_named_candidates_are_dropped_and_where_too_few_are_left_all_rows_are_named(
+    bench: Bench, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mask that neither lets few rows pass nor keeps few out, with the best rows on the wrong side of it."""
-    monkeypatch.setattr("indexes.qdrant_search.NAMED", 60)
     monkeypatch.setattr("indexes.qdrant_filter.Layout.admit.__kwdefaults__", {"named": 60})
     index = bench.standard()
     where = np.ones(len(VECTORS), dtype=bool)
     where[np.argsort(-(VECTORS @ QUERIES[4]))[:150]] = False
     mask = where & (ROW_CLASSES > 0)
     check_same(index.search(QUERIES, top_k=10, access=access(*ALL), where=where), exact(QUERIES, mask, 10))
+    first, second = (body["searches"] for _, action, body in wire.seen if action == "points/query/batch")
+    assert len(first) == len(QUERIES) > len(second) > 0
+    assert "has_id" not in json.dumps(first[0]["filter"])
+    assert len(second[0]["filter"]["must_not"]["has_id"]) > 60
 
 
 def test_the_lexical_part_over_the_wire_finds_what_tantivy_finds(wire: Wire, tmp_path: Path) -> None:
