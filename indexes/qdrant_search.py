@@ -22,10 +22,11 @@ from indexes.vectors import NOTHING, Found, Plan, RowScores, check_classes, chec
 
 Float32Vector = npt.NDArray[np.float32]
 
-EXACT_ROWS = 10_000
+EXACT_ROWS = 20_000
 """Up to so many rows that pass the filter are scanned: cheaper than the graph, and recall is 1."""
 _EF = 256
-"""Beam width beyond: recall@10 >= 0.99 also where rights follow topics (200,000 vectors, m 16)."""
+_EF_FILTERED = 2048
+"""Beam width beyond, where a filter keeps rows out: for queries whose topic may not be read 256 finds 0.94 of the ten best (eval/LOG.md)."""
 _GRAPH_DEPTH = 4096
 _MARGIN = 8
 _ROUNDING = 1e-5
@@ -137,7 +138,7 @@ def candidates(
         admitted, limit = layout.admit(wanted.mask, named=None), top_k + _MARGIN
     while unsettled:
         limit = min(limit, len(wanted.mask))
-        ef = 0 if scan else max(_EF, limit)
+        ef = 0 if scan else max(limit, _EF if admitted.passing == len(wanted.mask) else _EF_FILTERED)
         found = engine.search([Request(queries[number], admitted, limit, ef) for number in unsettled])
         again, dry = [], False
         for number, (rows, scores) in zip(unsettled, found, strict=True):
