@@ -21,6 +21,8 @@ from indexes.arrays import Int64Vector
 
 NAMED = 1_000
 """Most rows that a filter names before it lets candidates through that the client drops."""
+_SURPLUS = 8
+"""Most candidates that are asked for in place of one, where they are to be dropped."""
 _READERS_KEPT = 256
 
 
@@ -64,7 +66,10 @@ class Layout:
             return Admitted(count, tuple(self._classes[mostly].tolist()), rows, without)
         if count <= named:
             return Admitted(count, (), np.flatnonzero(wanted))
-        return Admitted(int(self._sizes[held > 0].sum()), tuple(self._classes[held > 0].tolist()))
+        passing = int(self._sizes[held > 0].sum())
+        if passing > _SURPLUS * count:
+            return Admitted(count, tuple(self._classes[mostly].tolist()), rows, without)
+        return Admitted(passing, tuple(self._classes[held > 0].tolist()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,6 @@ def candidates(
     answers: list[Int64Vector] = [np.empty(0, np.int64)] * len(queries)
     admitted, unsettled = wanted.admitted, list(range(len(queries)))
     limit = (top_k + _MARGIN) * admitted.passing // wanted.count
-    if limit > _EF and admitted.passing > wanted.count:
-        admitted, limit = layout.admit(wanted.mask, named=None), top_k + _MARGIN
     while unsettled:
         limit = min(limit, len(wanted.mask))
         ef = 0 if scan else max(limit, _EF if admitted.passing == len(wanted.mask) else _EF_FILTERED)
@@ -152,6 +150,7 @@ def candidates(
             admitted.passing > wanted.count
         ):  # too many had to be dropped: far down its list a graph is not to be trusted
             admitted = layout.admit(wanted.mask, named=None)
+            scan = scan or wanted.count <= EXACT_ROWS
         # A graph that ran dry, or so deep a question to it, is no better than a scan.
         unsettled, scan, limit = again, scan or dry or limit > _GRAPH_DEPTH, limit * 4
     return answers

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from indexes.builds import remove_build
 from indexes.errors import BuildCorrupt, ConfigError, IndexBackendError
 from indexes.lexical import LexicalRow
 from indexes.lexical_backends import lexical_backend
+from indexes.qdrant_filter import Layout
 from indexes.qdrant_pointer import Pointer
 from indexes.vectors import VectorBackend, VectorOptions, vector_backend
 from tests.indexes import vector_contract as contract
@@ -205,6 +208,26 @@ def test_a_collection_that_is_gone_or_short_is_a_corrupt_build(bench: Bench, wir
         bench.open(path)
 
 
+def test_a_row_that_is_lost_while_the_build_is_open_is_a_corrupt_build(bench: Bench, wire: Wire) -> None:
+    index = bench.standard()
+    wire.store.delete(wire.names()[0], [3])
+    with pytest.raises(BuildCorrupt, match="lost 1"):
+        index.scores(QUERIES[:1], np.array([2, 3], dtype=np.int64))
+
+
+def test_a_shard_is_opened_by_several_processes_at_once(tmp_path: Path) -> None:
+    """As by a server, its workers and the command line."""
+    bench = Bench(vector_backend("qdrant-edge"), tmp_path)
+    index = bench.standard()
+    script = f"""if True:
+        from pathlib import Path
+        from indexes.vectors import vector_backend
+        print(len(vector_backend("qdrant-edge").open(Path({str(bench.path)!r}))))"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(len(VECTORS))
+    check_same(index.search(QUERIES, top_k=5, access=access(1)), exact(QUERIES, ROW_CLASSES == 1, 5))
+
+
 def test_the_pointer_holds_no_password(tmp_path: Path, wire: Wire) -> None:
     url = wire.url.replace("http://", "http://user:hunter2@")
     vector_backend("qdrant", VectorOptions(qdrant_url=url)).build(
@@ -251,3 +274,19 @@ def test_the_lexical_part_over_the_wire_finds_what_tantivy_finds(wire: Wire, tmp
     assert all("acl" in json.dumps(each) for each in counted)
     assert remove_build(tmp_path / "qdrant", options)
     assert wire.names() == []
+
+
+@pytest.mark.parametrize(
+    ("share", "passing"), [(1.0, 2000), (0.9, 2000), (0.3, 2000), (0.02, 40)], ids=["all", "most", "some", "few"]
+)
+def test_filters_name_few_rows_or_let_a_few_times_too_many_pass(share: float, passing: int) -> None:
+    built = np.zeros(2000, np.int32)
+    wanted = np.arange(2000) % 100 < 100 * share
+    admitted = Layout(built).admit(wanted, named=30)
+    assert admitted.passing == passing
+    named = Layout(built).admit(wanted, named=None)
+    assert named.passing == wanted.sum()
+    through = np.isin(built, named.classes)
+    through[named.without] = False
+    through[named.rows] = True
+    assert (through == wanted).all()
