@@ -31,7 +31,7 @@ class QdrantBackend:
         self._options = options
 
     def unavailable(self) -> str:
-        return unavailable()
+        return unavailable(self._options)
 
     def build(
         self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None

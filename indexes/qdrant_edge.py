@@ -113,7 +113,10 @@ class _EdgeEngine:
             )
             for request in requests
         ]
-        answers = self._shard.query_batch(qdrant.QueryBatchRequest(queries))
+        try:
+            answers = self._shard.query_batch(qdrant.QueryBatchRequest(queries))
+        except Exception as error:  # the engine raises nothing narrower
+            raise IndexBackendError(f"the search in the shard failed: {error}") from error
         return [
             (
                 np.fromiter((point.id for point in points), np.int64, len(points)),
