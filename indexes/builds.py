@@ -326,6 +326,14 @@ class Build:
         """The catalog's epoch whose rights the indexes carry now."""
         return self._epoch
 
+    def carries(self, epoch: int | None) -> bool:
+        """Return whether the indexes carry the rights of this epoch and no later ones; waits while they are being changed.
+
+        If so, they have carried them ever since `epoch` was that of the build.
+        """
+        with self._lock:
+            return self._epoch == epoch
+
     def carry_rights(self, classes: Callable[[int | None], Mapping[str, int]], *, epoch: int) -> None:
         """Carry the rights of the catalog's `epoch` into both indexes, unless they are there; no vector moves.
 

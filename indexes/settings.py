@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
     )
     cache_chars: int = Field(32_000_000, ge=0, description="most characters of them")
+    recall_sample: int = Field(
+        500, ge=0, description="one in so many approximate searches is checked by an exact one, for /metrics; 0: none"
+    )
     audit: bool = Field(True, description="write down who saw what, a log for each tenant")
     audit_key: str = Field("", repr=False, description="seals the audit log; keep it where the log's files are not")
     audit_queries: bool = Field(False, description="also write down what was asked")

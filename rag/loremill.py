@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from indexes.catalog import DocumentInfo
     from indexes.directory import Directory
     from indexes.embedder import Embedder
+    from indexes.recall import RecallSampler
     from indexes.settings import Settings
     from rag.answer import Answer, AnswerEvent
     from rag.auditing import Auditor
@@ -76,6 +77,8 @@ class Loremill(Ingesting, Governing):
             self._tenants.clear()
             if (directory := self.__dict__.pop("directory", None)) is not None:
                 directory.close()
+        if (recall := self.__dict__.get("recall_sampler")) is not None:
+            recall.wait()
 
     def __enter__(self) -> Loremill:
         return self
@@ -113,7 +116,7 @@ class Loremill(Ingesting, Governing):
         mode: str = "hybrid",
         where: Mapping[str, Any] | None = None,
     ) -> SearchResult:
-        """Like `search`, with the build that answered and the time it took."""
+        """Like `search`, with the build that answered, the plan and the time it took."""
         tenant = self._tenant(principal.tenant)
         with tenant.auditor.denials(principal, "search", collection=collection):
             found = tenant.retriever.search(
@@ -292,6 +295,13 @@ class Loremill(Ingesting, Governing):
 
         return make_embedder(self.settings, home=self.home)
 
+    @cached_property
+    def recall_sampler(self) -> RecallSampler:
+        """Counts and samples the searches of vectors of all tenants, for operators."""
+        from indexes.recall import RecallSampler
+
+        return RecallSampler(self.settings.recall_sample)
+
     def refused(self, principal: Principal, asked: str) -> None:
         """Write down that a caller refused the principal something before it came here."""
         self._auditor_of(principal.tenant).denied(principal, asked=asked)
@@ -326,6 +336,7 @@ class Loremill(Ingesting, Governing):
                     settings=self.settings,
                     embedder=self.embedder,
                     members=self.directory,
+                    recall=self.recall_sampler,
                     create=create,
                 )
             return self._tenants[name]

@@ -15,9 +15,10 @@ from indexes.builds import Build
 from indexes.catalog import Catalog, CollectionState, ConfirmedChunk
 from indexes.embedder import Embedder
 from indexes.errors import AccessDenied, ConfigError, TooLarge
+from indexes.recall import RecallSampler
 from indexes.recent import Recent
 from indexes.search import FusionSettings, SearchMode, search_rows
-from indexes.vectors import VectorOptions
+from indexes.vectors import Plan, VectorOptions
 from indexes.vocabulary import Hit, Principal
 from indexes.where import And, Filter
 from indexes.where_json import parse
@@ -30,8 +31,13 @@ _VECTORS_KEPT = 1024
 _CONFIRM_TRIES = 4
 _CHARS_PER_ROW = 40  # a chunk id and a score
 
-_Rows = tuple[tuple[str, float], ...]
-"""What is kept of a search: chunk ids and scores, no text."""
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """What is kept of a search: chunk ids with scores, and how they were found; no text."""
+
+    rows: tuple[tuple[str, float], ...]
+    plan: Plan | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,20 @@ class SearchResult:
     release: str = ""
     seen: tuple[SeenChunk, ...] = ()
     """For the audit log: the hits' chunks, each with the names that let it out."""
+    plan: Plan | None = None
+    """How vectors were searched when these hits were found; None in lexical mode. For operators but for `readable`: see `to_json`."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, *, whole_plan: bool = False) -> dict[str, Any]:
+        """Return the contract's JSON.
+
+        Args:
+            whole_plan: for who may know what the principal may not. Which plan is taken, and how much it scans, follows from the size of the
+                index and of lists that hold everybody's rows too. `readable` counts the principal's own rows and is told to all.
+        """
         data = asdict(self)
         del data["release"], data["seen"]
+        if self.plan is not None and not whole_plan:
+            data["plan"] = {"readable": self.plan.readable}
         data["hits"] = [{name: value for name, value in hit.items() if name != "headings"} for hit in data["hits"]]
         data["timings_ms"] = {name: round(value, 2) for name, value in self.timings_ms.items()}
         return data
@@ -74,6 +90,7 @@ class Retriever:
         max_query_chars: longer queries are refused.
         cache: the tenant's; its values pass through `confirm` again before they leave.
         options: how the builds' backends run here.
+        recall: counts the searches of vectors and checks some of them.
     """
 
     before_confirm: Callable[[], None] | None = None
@@ -88,11 +105,13 @@ class Retriever:
         max_query_chars: int,
         cache: Cache | None = None,
         options: VectorOptions | None = None,
+        recall: RecallSampler | None = None,
     ) -> None:
         self.cache = Cache() if cache is None else cache
         self._catalog = catalog
         self._embedder = embedder
         self._max_query_chars = max_query_chars
+        self._recall = recall
         self._serving = Serving(catalog, folder, embedder, options)
         self._vectors: Recent[Float32Matrix] = Recent(_VECTORS_KEPT)
 
@@ -127,24 +146,24 @@ class Retriever:
         for _ in range(_CONFIRM_TRIES):
             access = self.access(principal, state=state)
             scope = self._scope(state, access)
-            key: Key[_Rows] = Key.of(scope, "search", query, top_k, wanted.mode, wanted.where)
+            key: Key[_Ranked] = Key.of(scope, "search", query, top_k, wanted.mode, wanted.where)
             kept = self.cache.get(key)
-            rows, took = (kept, 0.0) if kept is not None else self._search(wanted, state, access, scope)
+            ranked, took = (kept, 0.0) if kept is not None else self._search(wanted, state, access, scope)
             embed_s += took
             if self.before_confirm is not None:
                 self.before_confirm()
             now = self.access(principal, state=state)  # a group may have been taken away while the search ran
-            ids = [chunk_id for chunk_id, _ in rows]
+            ids = [chunk_id for chunk_id, _ in ranked.rows]
             confirmed = self._catalog.confirm(collection, ids, access=now, where=wanted.where)
-            if len(confirmed) == len(rows):
-                self.cache.put(key, rows, chars=_CHARS_PER_ROW * len(rows))
+            if len(confirmed) == len(ids):
+                self.cache.put(key, ranked, chars=_CHARS_PER_ROW * len(ids))
                 break
             self.cache.drop(key)
             newer = self._catalog.state(collection)
             if kept is None and (newer, now) == (state, access):
                 break
             state = newer  # something changed meanwhile: what is left would be too short, so look again
-        hits = [(confirmed[chunk_id], score) for chunk_id, score in rows if chunk_id in confirmed]
+        hits = [(confirmed[chunk_id], score) for chunk_id, score in ranked.rows if chunk_id in confirmed]
         total_s = time.perf_counter() - started
         return SearchResult(
             query=query,
@@ -155,6 +174,7 @@ class Retriever:
             timings_ms={"embed": embed_s * 1e3, "search": (total_s - embed_s) * 1e3, "total": total_s * 1e3},
             release=scope.release,
             seen=self._catalog.seen((chunk for chunk, _ in hits), access=now),
+            plan=ranked.plan,
         )
 
     def seen(self, collection: str, chunk_ids: Collection[str], *, principal: Principal) -> tuple[SeenChunk, ...]:
@@ -214,13 +234,13 @@ class Retriever:
 
     def _search(
         self, wanted: _Wanted, state: CollectionState, access: AccessFilter, scope: Scope
-    ) -> tuple[_Rows, float]:
-        """Search the live build; return the rows and the seconds that embedding the query took."""
+    ) -> tuple[_Ranked, float]:
+        """Search the live build; return what was found and the seconds that embedding the query took."""
         started = time.perf_counter()
         vector = None if wanted.mode is SearchMode.LEXICAL else self._embed(wanted.query, scope)
         embedded = time.perf_counter()
         release, build = self._serving.release(state), self._serving.build(state)
-        rows, scores = search_rows(
+        found = search_rows(
             build,
             wanted.query,
             vector=vector,
@@ -229,8 +249,10 @@ class Retriever:
             access=access,
             where=None if wanted.where is None else self._passing(build, wanted.where, state, access),
             fusion=FusionSettings(**release.retrieval),
+            recall=self._recall,
         )
-        return tuple(zip(build.chunk_ids(rows), map(float, scores), strict=True)), embedded - started
+        rows = tuple(zip(build.chunk_ids(found.rows), map(float, found.scores), strict=True))
+        return _Ranked(rows, found.plan), embedded - started
 
     def _passing(self, build: Build, where: Filter, state: CollectionState, access: AccessFilter) -> BoolVector:
         def values(keys: Sequence[str], since: int | None) -> Iterable[tuple[str, Sequence[Any]]]:

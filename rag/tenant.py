@@ -8,6 +8,7 @@ from pathlib import Path
 from indexes.access import Members
 from indexes.catalog import Catalog
 from indexes.embedder import Embedder
+from indexes.recall import RecallSampler
 from indexes.settings import Settings
 from indexes.vectors import VectorOptions
 from indexes.vocabulary import check_name
@@ -27,6 +28,7 @@ class Tenant:
         settings: Settings,
         embedder: Embedder,
         members: Members | None,
+        recall: RecallSampler | None = None,
         create: bool = False,
     ) -> None:
         self.name = check_name(name, "tenant")
@@ -34,15 +36,20 @@ class Tenant:
         self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create, members=members)
         self._settings = settings
         self._embedder = embedder
+        self._recall = recall
 
     @cached_property
     def retriever(self) -> Retriever:
         settings = self._settings
         cache = Cache(entries=settings.cache_entries, chars=settings.cache_chars)
-        limit = settings.max_query_chars
-        options = VectorOptions.of(settings)
         return Retriever(
-            self.catalog, self.collections, self._embedder, max_query_chars=limit, cache=cache, options=options
+            self.catalog,
+            self.collections,
+            self._embedder,
+            max_query_chars=settings.max_query_chars,
+            cache=cache,
+            options=VectorOptions.of(settings),
+            recall=self._recall,
         )
 
     @cached_property

@@ -25,6 +25,7 @@ def search(http: Http, trial: Trial) -> None:
     body = {"query": query, "collection": trial.collection, "mode": mode, "top_k": ALL}
     found = http.ask(trial, "POST", "/v1/search", json=body).json
     trial.expect("documents found", {hit["document_id"] for hit in found["hits"]}, _ids(trial.readable))
+    _expect_own_count(trial, found)
 
 
 def where(http: Http, trial: Trial) -> None:
@@ -36,8 +37,14 @@ def where(http: Http, trial: Trial) -> None:
         condition = {"or": [{"mark": {"gte": mark, "lte": mark}}, {"title": {"in": [mark]}}]}
         reply = http.ask(trial, "POST", "/v1/search", json=body | {"where": condition})
         outcomes.append({hit["document_id"] for hit in reply.json["hits"]})
+        _expect_own_count(trial, reply.json)
     marked = [one for one in trial.readable if one.metadata["mark"] == asked.metadata["mark"]]
     trial.expect("documents that pass, and none", outcomes, [_ids(marked), set()])
+
+
+def _expect_own_count(trial: Trial, found: Any) -> None:
+    """What a reader is told of the plan is how many chunks are its own, and all of these were asked for."""
+    trial.expect("plan", found["plan"], {"readable": len(found["hits"])})
 
 
 def ask(http: Http, trial: Trial) -> None:

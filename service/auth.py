@@ -42,6 +42,11 @@ def who_asks(request: Request) -> Principal:
     return the_identity(request).principal
 
 
+def sees_everything(request: Request) -> bool:
+    """Return whether who asks may know what follows from documents it cannot read, as an administrator in its own name may."""
+    return the_identity(request).role.includes(Role.ADMINISTRATOR)
+
+
 def who_edits(request: Request) -> Principal:
     """As `who_asks`, for whoever puts or deletes documents. Raises AccessDenied without the role editor."""
     return _with_role(request, Role.EDITOR)
@@ -70,6 +75,7 @@ Mill = Annotated["Loremill", Depends(the_mill)]
 MetricsOf = Annotated[Metrics, Depends(the_metrics)]
 WorkerOf = Annotated[IngestionWorker, Depends(the_worker)]
 Asker = Annotated[Principal, Depends(who_asks)]
+SeesEverything = Annotated[bool, Depends(sees_everything)]
 Editor = Annotated[Principal, Depends(who_edits)]
 Curator = Annotated[Principal, Depends(who_curates)]
 Administrator = Annotated[Principal, Depends(who_administers)]

@@ -64,7 +64,7 @@ def search(
         result = mill.search_result(
             query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=wanted
         )
-    emit(result.to_json(), as_json=json, human=render.found)
+    emit(result.to_json(whole_plan=True), as_json=json, human=render.found)  # who has the home may read all of it
 
 
 @app.command()

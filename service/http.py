@@ -50,7 +50,7 @@ def create_app(mill: Loremill) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.mill = mill
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(mill.recall_sampler)
     app.state.worker = IngestionWorker(mill, app.state.metrics)
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from service import sse
-from service.auth import Asker, MetricsOf, Mill
+from service.auth import Asker, MetricsOf, Mill, SeesEverything
 from service.problems import declared
 from service.schemas import AskRequest, AskResponse, SearchRequest, SearchResponse
 
@@ -20,13 +20,15 @@ router = APIRouter(prefix="/v1", tags=["ask"])
 
 
 @router.post("/search", summary="Find passages", responses=declared(404), response_model=SearchResponse)
-def search(body: SearchRequest, mill: Mill, asker: Asker, metrics: MetricsOf) -> Response:
+def search(
+    body: SearchRequest, mill: Mill, asker: Asker, metrics: MetricsOf, sees_everything: SeesEverything
+) -> Response:
     """Return the passages that the key's principal may read and that match best, best first."""
     result = mill.search_result(
         body.query, collection=body.collection, principal=asker, top_k=body.top_k, mode=body.mode, where=body.where
     )
     metrics.searched(len(result.hits))
-    return JSONResponse(result.to_json())
+    return JSONResponse(result.to_json(whole_plan=sees_everything))
 
 
 @router.post(

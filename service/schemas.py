@@ -142,6 +142,16 @@ class HitBody(BaseModel):
     metadata: dict[str, Any]
 
 
+class PlanBody(BaseModel):
+    """How vectors were searched. Readers are told the number of their own chunks alone."""
+
+    readable: int = Field(description="Chunks that the principal may read and that pass `where`.")
+    name: str | None = Field(None, description="The backend's word for what it did; to administrators.")
+    scanned: int | None = Field(
+        None, description="Chunks whose score was computed, -1 if the backend does not say; to administrators."
+    )
+
+
 class SearchResponse(BaseModel):
     query: str
     collection: str
@@ -149,6 +159,7 @@ class SearchResponse(BaseModel):
     build: str
     hits: list[HitBody]
     timings_ms: dict[str, float]
+    plan: PlanBody | None = Field(description="Null where no vectors were searched: in lexical mode.")
 
 
 class SentenceBody(BaseModel):

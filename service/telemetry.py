@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from indexes.recall import ROW_BUCKETS, RecallSampler
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _HITS = (0, 1, 2, 5, 10, 20, 50, 100, 1000)
 
 
 class Metrics:
-    """One application's counters. Safe to share among threads."""
+    """One application's counters. Safe to share among threads.
 
-    def __init__(self) -> None:
+    Args:
+        recall: whose counts of the searches of vectors are shown too.
+    """
+
+    def __init__(self, recall: RecallSampler | None = None) -> None:
         self._registry = CollectorRegistry()
+        if recall is not None:
+            self._registry.register(_VectorSearches(recall))
         self._requests = Counter(
             "loremill_http_requests", "HTTP requests.", ("method", "route", "status"), registry=self._registry
         )
@@ -86,3 +97,42 @@ class Metrics:
     def text(self) -> bytes:
         """Return the exposition format, version 0.0.4."""
         return generate_latest(self._registry)
+
+
+class _VectorSearches(Collector):
+    """Shows what a sampler has counted by the time somebody looks."""
+
+    def __init__(self, recall: RecallSampler) -> None:
+        self._recall = recall
+
+    def collect(self) -> Iterator[Metric]:
+        by = ("plan",)
+        searches = CounterMetricFamily("loremill_vector_searches", "Searches of vectors by plan.", labels=by)
+        checked = CounterMetricFamily("loremill_recall_checked", "Searches repeated exactly.", labels=by)
+        hits = CounterMetricFamily("loremill_recall_hits", "Of the exact best chunks, those found.", labels=by)
+        expected = CounterMetricFamily("loremill_recall_expected", "The exact best chunks.", labels=by)
+        estimate = GaugeMetricFamily("loremill_recall_estimate", "Hits over expected, since the start.", labels=by)
+        readable = HistogramMetricFamily(
+            "loremill_vector_readable_rows", "Chunks that passed the filters, a search.", labels=by
+        )
+        scanned = HistogramMetricFamily(
+            "loremill_vector_scanned_rows", "Chunks whose score was computed, a search.", labels=by
+        )
+        for plan, counts in self._recall.counts().items():
+            searches.add_metric([plan], counts.searches)
+            readable.add_metric([plan], _cumulative(counts.readable), None)
+            scanned.add_metric([plan], _cumulative(counts.scanned), None)
+            if counts.expected:
+                checked.add_metric([plan], counts.checked)
+                hits.add_metric([plan], counts.hits)
+                expected.add_metric([plan], counts.expected)
+                estimate.add_metric([plan], counts.hits / counts.expected)
+        dropped = CounterMetricFamily(
+            "loremill_recall_dropped", "Checks due that were not made or could not be compared.", self._recall.dropped
+        )
+        yield from (searches, readable, scanned, checked, hits, expected, estimate, dropped)
+
+
+def _cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:
+    bounds = [*map(str, ROW_BUCKETS), "+Inf"]
+    return list(zip(bounds, accumulate(counts), strict=True))

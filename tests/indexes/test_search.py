@@ -10,7 +10,9 @@ import pytest
 from indexes.access import AccessFilter
 from indexes.builds import Build, BuildConfig, ChunkKey, Corpus, write_build
 from indexes.fusion import convex
+from indexes.recall import RecallSampler
 from indexes.search import FusionSettings, SearchMode, search_rows
+from indexes.vectors import Plan
 from indexes.vocabulary import Principal
 
 ROWS, DIM = 60, 8
@@ -42,7 +44,8 @@ def build(tmp_path_factory: pytest.TempPathFactory, listed: Callable[..., Corpus
 @pytest.mark.parametrize("mode", list(SearchMode))
 @pytest.mark.parametrize("readable", [(), (2,), (1, 3)])
 def test_no_mode_returns_a_row_that_may_not_be_read(build: Build, mode: SearchMode, readable: tuple[int, ...]) -> None:
-    rows, scores = search_rows(build, "leave travel", vector=QUERY, top_k=ROWS, mode=mode, access=access(*readable))
+    found = search_rows(build, "leave travel", vector=QUERY, top_k=ROWS, mode=mode, access=access(*readable))
+    rows, scores = found.rows, found.scores
     assert set(ROW_CLASSES[rows].tolist()) <= set(readable)
     assert (len(rows) > 0) == (len(readable) > 0)
     if mode is not SearchMode.LEXICAL:
@@ -51,7 +54,7 @@ def test_no_mode_returns_a_row_that_may_not_be_read(build: Build, mode: SearchMo
 
 
 def test_hybrid_is_the_convex_fusion_of_both_scores_of_every_readable_row(build: Build) -> None:
-    rows, scores = search_rows(
+    found = search_rows(
         build, "leave travel", vector=QUERY, top_k=10, mode=SearchMode.HYBRID, access=access(1, 2),
         fusion=FusionSettings(candidates=ROWS, dense_weight=0.6),
     )  # fmt: skip
@@ -62,8 +65,8 @@ def test_hybrid_is_the_convex_fusion_of_both_scores_of_every_readable_row(build:
         dense_weight=0.6,
     )
     order = np.lexsort((candidates, -fused))[:10]
-    assert rows.tolist() == candidates[order].tolist()
-    assert scores.tolist() == fused[order].tolist()
+    assert found.rows.tolist() == candidates[order].tolist()
+    assert found.scores.tolist() == fused[order].tolist()
 
 
 def test_a_candidate_of_one_part_alone_is_scored_by_the_other_too(build: Build) -> None:
@@ -71,7 +74,7 @@ def test_a_candidate_of_one_part_alone_is_scored_by_the_other_too(build: Build) 
     (dense,) = build.vectors.search(QUERY, top_k=1, access=access(1, 2, 3))[0].rows
     (lexical,), _ = build.lexical.search("invoice flight", top_k=1, access=access(1, 2, 3))
     assert dense != lexical, "the two parts agree: the test shows nothing"
-    rows, scores = search_rows(
+    found = search_rows(
         build, "invoice flight", vector=QUERY, top_k=1, mode=SearchMode.HYBRID, access=access(1, 2, 3),
         fusion=FusionSettings(candidates=1),
     )  # fmt: skip
@@ -79,26 +82,45 @@ def test_a_candidate_of_one_part_alone_is_scored_by_the_other_too(build: Build) 
     fused = convex(
         build.vectors.scores(QUERY, both), build.lexical.scores("invoice flight", both, access=access(1, 2, 3))
     )
-    assert scores.tolist() == [fused.max()]
-    assert rows.tolist() == [both[fused.argmax()]]
+    assert found.scores.tolist() == [fused.max()]
+    assert found.rows.tolist() == [both[fused.argmax()]]
 
 
 def test_more_hits_than_candidates_may_be_asked_for(build: Build) -> None:
-    rows, _ = search_rows(
+    found = search_rows(
         build, "leave", vector=QUERY, top_k=50, mode=SearchMode.HYBRID, access=access(1, 2, 3),
         fusion=FusionSettings(candidates=5),
     )  # fmt: skip
-    assert len(rows) == 50
+    assert len(found.rows) == 50
 
 
 def test_a_query_without_known_words_is_answered_by_its_meaning_alone(build: Build) -> None:
-    hybrid, _ = search_rows(build, "zzz", vector=QUERY, top_k=5, mode=SearchMode.HYBRID, access=access(1))
-    dense, _ = search_rows(build, "zzz", vector=QUERY, top_k=5, mode=SearchMode.DENSE, access=access(1))
-    assert hybrid.tolist() == dense.tolist()
+    hybrid = search_rows(build, "zzz", vector=QUERY, top_k=5, mode=SearchMode.HYBRID, access=access(1))
+    dense = search_rows(build, "zzz", vector=QUERY, top_k=5, mode=SearchMode.DENSE, access=access(1))
+    assert hybrid.rows.tolist() == dense.rows.tolist()
 
 
 @pytest.mark.parametrize("mode", list(SearchMode))
 def test_a_metadata_filter_is_anded_in_every_mode(build: Build, mode: SearchMode) -> None:
     where = build.rows_of({"doc-0", "doc-1"})
-    rows, _ = search_rows(build, "leave travel", vector=QUERY, top_k=ROWS, mode=mode, access=access(1), where=where)
-    assert {KEYS[row].document_id for row in rows} == {"doc-0"}
+    found = search_rows(build, "leave travel", vector=QUERY, top_k=ROWS, mode=mode, access=access(1), where=where)
+    assert {KEYS[row].document_id for row in found.rows} == {"doc-0"}
+
+
+def test_the_plan_counts_the_rows_that_pass_both_filters_whatever_was_asked_for(build: Build) -> None:
+    """What may not be read and what does not match is not counted, in whichever mode vectors are searched."""
+    where = build.rows_of({"doc-0", "doc-1", "doc-3"})
+    for mode in (SearchMode.DENSE, SearchMode.HYBRID):
+        found = search_rows(build, "leave", vector=QUERY, top_k=3, mode=mode, access=access(1), where=where)
+        assert found.plan == Plan("exact", 10, 10)
+    nothing = search_rows(build, "leave", vector=QUERY, top_k=3, mode=SearchMode.DENSE, access=access())
+    assert nothing.plan == Plan("none", 0, 0)
+    lexical = search_rows(build, "leave", vector=None, top_k=3, mode=SearchMode.LEXICAL, access=access(1))
+    assert lexical.plan is None
+
+
+def test_searches_of_vectors_are_counted_and_no_others(build: Build) -> None:
+    counted = RecallSampler(0)
+    for mode in SearchMode:
+        search_rows(build, "leave", vector=QUERY, top_k=3, mode=mode, access=access(1), recall=counted)
+    assert {name: counts.searches for name, counts in counted.counts().items()} == {"exact": 2}

@@ -262,7 +262,7 @@ def test_whatever_is_asked_people_of_different_rights_share_no_entry_and_all_get
     for key, value in spy.put_values.items():
         if key.kind == "search":
             names = home._tenant("halden").catalog.confirm(
-                "company", [chunk_id for chunk_id, _ in value], access=cached.access(EVERYBODY)
+                "company", [chunk_id for chunk_id, _ in value.rows], access=cached.access(EVERYBODY)
             )
             assert {found.chunk.document_id for found in names.values()} <= next(iter(spy.askers[key]))
 

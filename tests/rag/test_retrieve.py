@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes import faiss
 from indexes.errors import AccessDenied, BuildCorrupt, CollectionNotFound, ConfigError, TooLarge, UnsupportedFilter
 from indexes.minilm import MiniLM
 from rag import Acl, Hit, Loremill, Principal
@@ -607,7 +608,7 @@ def test_a_hit_is_a_span_of_its_document_with_its_place(mill: Loremill, write_tr
 def test_the_json_is_the_contracts(filtered: Loremill) -> None:
     result = filtered.search_result("kiln", collection="company", principal=BOB, top_k=1)
     data = json.loads(json.dumps(result.to_json()))
-    assert list(data) == ["query", "collection", "principal", "build", "hits", "timings_ms"]
+    assert list(data) == ["query", "collection", "principal", "build", "hits", "timings_ms", "plan"]
     assert (data["query"], data["collection"], data["principal"]) == ("kiln", "company", "user:bob")
     [hit] = data["hits"]
     assert list(hit) == [
@@ -617,6 +618,49 @@ def test_the_json_is_the_contracts(filtered: Loremill) -> None:
     assert data["timings_ms"]["total"] >= data["timings_ms"]["search"] >= 0
     [plain] = filtered.search("kiln", collection="company", principal=BOB, top_k=1)
     assert replace(plain, headings=()) == Hit(**hit)
+
+
+def test_the_plan_tells_all_how_many_chunks_are_theirs_and_operators_how_they_were_searched(
+    mill: Loremill, tmp_path: Path
+) -> None:
+    secret = [row(f"secret{number}", f"The kiln {number} is secret.", ["group:finance"], year=1) for number in range(4)]
+    ingest(mill, tmp_path / "docs", [*OPEN[:3], *secret])
+    asked = [("hybrid", None, 7, 3), ("dense", None, 7, 3), ("dense", {"year": 1}, 4, 0), ("dense", {"year": 2}, 0, 0)]
+    for _ in range(2):  # the second time from memory
+        for mode, where, alices, bobs in asked:
+            for who, count in ((ALICE, alices), (BOB, bobs)):
+                result = mill.search_result(
+                    "kiln", collection="company", principal=who, top_k=2, mode=mode, where=where
+                )
+                assert result.to_json()["plan"] == {"readable": count}
+                name = "exact" if count else "none"
+                assert result.to_json(whole_plan=True)["plan"] == {"name": name, "readable": count, "scanned": count}
+    lexical = mill.search_result("kiln", collection="company", principal=BOB, mode="lexical")
+    assert (lexical.plan, lexical.to_json()["plan"], lexical.to_json(whole_plan=True)["plan"]) == (None, None, None)
+    counts = mill.recall_sampler.counts()
+    assert {name: one.searches for name, one in counts.items()} == {"exact": 5, "none": 3}, (
+        "what is kept is not searched"
+    )
+
+
+def test_what_a_reader_is_told_does_not_depend_on_how_much_there_is_that_he_may_not_read(
+    open_mill: OpenMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many forbidden rows the index has codes, and another plan is taken for the very same person."""
+    monkeypatch.setattr(faiss, "CODED_FROM", 150)
+    monkeypatch.setattr(faiss, "EXACT_ROWS", 30)
+    own = [row(f"open{number:03}", f"The kiln {number} is hot.") for number in range(60)]
+    told, plans = [], []
+    for forbidden in (0, 100):
+        home = open_mill(tmp_path / f"home{forbidden}")
+        others = [row(f"x{number:04}", f"Secret {number}.", ["user:eve"]) for number in range(forbidden)]
+        ingest(home, tmp_path / f"docs{forbidden}", [*own, *others])
+        result = home.search_result("kiln", collection="company", principal=BOB, top_k=3, mode="dense")
+        told.append(result.to_json()["plan"])
+        assert result.plan is not None
+        plans.append(result.plan.name)
+    assert told == [{"readable": 60}] * 2
+    assert plans == ["exact", "scan"], "the plans are the same: the test shows nothing"
 
 
 def test_a_mill_with_another_embedder_refuses_to_search_what_it_cannot_compare(

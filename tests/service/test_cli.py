@@ -27,12 +27,13 @@ def process(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
 def test_search_prints_the_contract(run: Run) -> None:
     ran = run("search", "parental leave", "--collection", "company", "--as", "alice", "--top-k", "2", "--json")
     assert ran.code == 0
-    assert set(ran.json) == {"query", "collection", "principal", "build", "hits", "timings_ms"}
+    assert set(ran.json) == {"query", "collection", "principal", "build", "hits", "timings_ms", "plan"}
     assert set(ran.json["hits"][0]) == {
         "rank", "score", "document_id", "chunk_id", "uri", "title", "text", "start", "end", "metadata",
     }  # fmt: skip
     assert ran.json["principal"] == "user:alice"
     assert set(ran.json["timings_ms"]) == {"embed", "search", "total"}
+    assert ran.json["plan"] == {"name": "exact", "readable": 3, "scanned": 3}
 
 
 def test_search_for_people_shows_title_place_and_snippet(run: Run) -> None:

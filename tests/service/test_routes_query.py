@@ -35,7 +35,24 @@ def test_search_gives_the_same_hits_as_the_facade(client: TestClient, mill: Lore
     body = response.json()
     assert body["hits"] == expected.to_json()["hits"]
     assert "340,000" in body["hits"][0]["text"]
-    assert set(body) == {"query", "collection", "principal", "build", "hits", "timings_ms"}
+    assert set(body) == {"query", "collection", "principal", "build", "hits", "timings_ms", "plan"}
+
+
+def test_only_an_administrator_in_its_own_name_is_told_how_vectors_were_searched(
+    client: TestClient, mill: Loremill, as_: Headers
+) -> None:
+    def plan(headers: dict[str, str], mode: str = "dense") -> Any:
+        body = {"query": "marketing budget", "collection": "company", "mode": mode}
+        return client.post("/v1/search", json=body, headers=headers).json()["plan"]
+
+    whole = {"name": "exact", "readable": 2, "scanned": 2}
+    secrets = {role: mill.directory.create_key("bob", role=role)[1] for role in ("editor", "curator", "administrator")}
+    keys = {role: {"Authorization": f"Bearer {secret}"} for role, secret in secrets.items()}
+    for _ in range(2):
+        assert plan(as_("bob")) == plan(keys["editor"]) == plan(keys["curator"]) == {"readable": 2}
+        assert plan(keys["administrator"]) == whole
+        assert plan(keys["administrator"] | {"X-Loremill-Act-As": "alice"}) == {"readable": 3}
+        assert plan(keys["administrator"], "lexical") is None
 
 
 def test_search_shows_a_reader_only_what_he_may_read(client: TestClient, as_: Headers) -> None:
