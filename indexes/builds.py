@@ -34,7 +34,7 @@ from indexes.errors import BuildCorrupt, IndexBackendError, LoremillError
 from indexes.lexical import ANALYSIS, LexicalRow
 from indexes.lexical_backends import LexicalSearch, lexical_backend
 from indexes.qdrant_store import remove_collection
-from indexes.vectors import VectorIndex, VectorOptions, vector_backend
+from indexes.vectors import Base, VectorIndex, VectorOptions, vector_backend
 from indexes.vocabulary import digest_all
 from indexes.where import Filter
 
@@ -111,7 +111,9 @@ def build_id(keys: Iterable[ChunkKey], config: BuildConfig) -> str:
     return digest_all([head], (f"{key.chunk_id} {key.document_id} {key.embed_hash}" for key in keys))[:16]
 
 
-def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig, options: VectorOptions | None = None) -> Manifest:
+def write_build(
+    folder: Path, corpus: Corpus, *, config: BuildConfig, options: VectorOptions | None = None, base: str = ""
+) -> Manifest:
     """Write the build of `corpus` into `folder` under its id, unless it is there already; one that is damaged is written again.
 
     It is written aside, opened to see that it is whole, and renamed.
@@ -119,6 +121,8 @@ def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig, options: V
     Args:
         folder: holds the collection's builds.
         options: how its backends run here.
+        base: id of a build in `folder` whose vector index the new one may take work over from. Where search is approximate, what
+            is found may then differ a little from what a build from nothing finds, as it would after any other training.
     Raises:
         IndexBackendError: the disk is full or the folder cannot be written; nothing half-written is left under the build's name.
         BuildCorrupt: what was written does not agree with itself.
@@ -132,7 +136,7 @@ def write_build(folder: Path, corpus: Corpus, *, config: BuildConfig, options: V
     remove_build(aside, options)  # in a container a run that crashed may have had the same process id
     try:
         aside.mkdir(parents=True)
-        manifest = _write_files(aside, name, corpus, config, options)
+        manifest = _write_files(aside, name, corpus, config, options, folder / base if base else None)
         Build(aside, options)
         remove_build(target, options)
         os.replace(aside, target)
@@ -160,7 +164,7 @@ def remove_build(folder: Path, options: VectorOptions | None = None) -> bool:
 
 
 def _write_files(
-    folder: Path, name: str, corpus: Corpus, config: BuildConfig, options: VectorOptions | None
+    folder: Path, name: str, corpus: Corpus, config: BuildConfig, options: VectorOptions | None, base: Path | None
 ) -> Manifest:
     document_ids = corpus.document_ids()
     (folder / "documents.json").write_text(json.dumps(document_ids), "utf-8")
@@ -168,7 +172,11 @@ def _write_files(
     lexical_backend(config.lexical_index, options).build(rows.through(corpus.rows()), folder / "lexical")
     np.savez(folder / "rows.npz", chunk_ids=rows.chunk_ids(), documents=rows.documents(), classes=rows.classes())
     vector_backend(config.vector_index, options).build(
-        _blocks(corpus.vectors(), config.dim), config.dim, folder / "vectors.index", classes=rows.classes()
+        _blocks(corpus.vectors(), config.dim),
+        config.dim,
+        folder / "vectors.index",
+        classes=rows.classes(),
+        base=None if base is None else _base(base, rows.chunk_ids()),
     )
     manifest = Manifest(name, len(rows), len(document_ids), config)
     files = {name: {"bytes": size, "sha256": _sha256(folder / name)} for name, size in _sizes(folder).items()}
@@ -176,6 +184,19 @@ def _write_files(
     for path in (folder, *folder.rglob("*")):
         _sync(path)
     return manifest
+
+
+def _base(folder: Path, chunk_ids: npt.NDArray[np.bytes_]) -> Base | None:
+    """Say where the chunks, by ascending id, lie in another build; None if that cannot be read."""
+    try:
+        with np.load(folder / "rows.npz", allow_pickle=False) as rows:
+            there = rows["chunk_ids"]
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None
+    if not len(there):
+        return None
+    places = np.minimum(np.searchsorted(there, chunk_ids), len(there) - 1)
+    return Base(folder / "vectors.index", np.where(there[places] == chunk_ids, places, -1).astype(np.int64))
 
 
 class _Rows:

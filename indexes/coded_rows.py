@@ -25,13 +25,13 @@ from indexes.topics import Topics
 TOPIC_ROWS = 50_000
 """Below so many readable rows a scan of them all is as fast."""
 
-_MISSES = 0.002
+_MISSES = 0.001
 """Expected share of the true best rows that one step may leave out."""
 _FIRST_LISTS, _MOST_FIRST_LISTS = 8, 48
 _FIRST_ROWS_PER_HIT = 10
 _LIST_COST = 300
 """Going to a list takes as long as scanning so many codes."""
-_FETCHED_PER_SCORED, _MOST_SCORED = 4, 4096
+_FETCHED_PER_SCORED = 4
 
 Lists = npt.NDArray[np.int64]
 
@@ -153,10 +153,10 @@ class CodedRows:
     ) -> Best:
         """Score more candidates, scanning again if need be, until few that were not scored can be better."""
         while best.scored < best.depth and best.scored < readable.count:
-            if best.scored >= _MOST_SCORED:
+            if best.scored >= _most_scored(top_k):
                 best.complete = False
                 break
-            wanted = min(best.depth, readable.count, _MOST_SCORED)
+            wanted = min(best.depth, readable.count, _most_scored(top_k))
             candidates = best.candidates
             if wanted > len(candidates.positions):
                 lists = np.ascontiguousarray(lists).reshape(1, -1)
@@ -189,13 +189,17 @@ class CodedRows:
                 float(estimates[half]) - last,
                 max(1e-12, variance) ** 0.5,
                 allowed=_MISSES * top_k,
-                most=2 * _MOST_SCORED,
+                most=2 * _most_scored(top_k),
             )
         return best
 
 
 def _first_scored(top_k: int) -> int:
     return 70 + 3 * top_k
+
+
+def _most_scored(top_k: int) -> int:
+    return 4096 + 4 * top_k
 
 
 def _largest(scores: Float32Vector, wanted: int) -> npt.NDArray[np.int64]:

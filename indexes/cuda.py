@@ -26,7 +26,7 @@ from indexes.device import cuda_devices
 from indexes.errors import DependencyMissing
 from indexes.half_rows import HalfRows, Selection, out_of_memory
 from indexes.mapped_rows import MappedRows, write_rows
-from indexes.vectors import NOTHING, Found, Plan, VectorOptions, check_classes, check_search
+from indexes.vectors import NOTHING, Base, Found, Plan, VectorOptions, check_classes, check_search
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,9 @@ class CudaBackend:
             return f"torch {torch.__version__} was built without CUDA; install a CUDA build of it"
         return "no CUDA device is visible; searches would run on the host: choose faiss"
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
         write_rows(blocks, dim, path)
 
     def open(self, path: Path) -> CudaIndex:

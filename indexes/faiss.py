@@ -1,17 +1,18 @@
 """Filtered search on the CPU: exact over few readable rows, over many by FAISS's product codes with exact scores for the best.
 
-    vectors/header.json     sizes, and how good estimates are
-            rows.f32        the rows, those of one ACL class together; memory-mapped
-            row_of.npy      position -> row
-            codes.npy ...   what `CodedRows` is made of, where there are enough rows for it to pay
+    vectors.index/header.json     sizes, and what was learned from
+                  rows.f32        the rows, those of one ACL class together; memory-mapped
+                  row_of.npy      position -> row
+                  codes.npy ...   what `CodedRows` is made of, where there are enough rows for it to pay
 
-Builds are immutable: a reader never meets a writer. One that differs a little from another takes over that one's codebook, lists and codes.
+An index is immutable, so a reader never meets a writer. One that differs a little from another takes over what that one has learned and coded.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,18 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix
+from indexes.coded_files import CodedBase, Learning, load_array, load_arrays, open_coded, write_coded
 from indexes.coded_rows import CodedRows
 from indexes.errors import BuildCorrupt, DependencyMissing
-from indexes.misses import Tail
-from indexes.product_codes import Codebook, Codes, Positions, faiss_module, sample
+from indexes.product_codes import Positions, faiss_module
 from indexes.readable import ReadableCache, ReadableRows
 from indexes.stored_rows import StoredRows
-from indexes.topics import Topics, train_topics, training_rows
-from indexes.vectors import NOTHING, Found, Plan, VectorOptions, check_classes, check_search
+from indexes.vectors import NOTHING, Base, Found, Plan, VectorOptions, check_classes, check_search
 
 CODED_FROM = 20_000
 """Rows from which on an index has codes."""
 EXACT_ROWS = 3000
 """Readable rows up to which scoring all of them exactly is as fast as anything else."""
-
-_CLASS_LIST_ROWS = 512
-_BLOCK_ROWS = 16_384
-_ARRAYS = ("codes", "codebook", "class_list_of", "topic_of", "centroids", "spread", "tail")
 
 
 class FaissBackend:
@@ -53,16 +49,18 @@ class FaissBackend:
             return str(error)
         return ""
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
+        """See `VectorBackend.build`. Cost: for a million rows about a minute; with most of them in `base` some seconds."""
         path.mkdir(parents=True)
         row_of = np.argsort(classes, kind="stable").astype(np.int32)
         _write_rows(blocks, path / "rows.f32", dim, _inverse(row_of))
         np.save(path / "row_of.npy", row_of)
-        header: dict[str, Any] = {"dim": dim, "rows": len(row_of), "coded": False}
+        header: dict[str, Any] = {"dim": dim, "rows": len(row_of), "learning": None}
         if len(row_of) >= CODED_FROM:
             rows = np.memmap(path / "rows.f32", dtype="<f4", mode="r", shape=(len(row_of), dim))
-            _write_codes(rows, classes[row_of], path)
-            header["coded"] = True
+            header["learning"] = asdict(write_coded(rows, classes[row_of], path, _coded_base(base, dim, row_of)))
         (path / "header.json").write_text(json.dumps(header), "utf-8")
 
     def open(self, path: Path) -> FaissIndex:
@@ -71,8 +69,8 @@ class FaissBackend:
         try:
             header = json.loads((path / "header.json").read_text("utf-8"))
             rows = StoredRows.open(path / "rows.f32", header["rows"], header["dim"])
-            row_of = _load(path, "row_of", (header["rows"],))
-            coded = _coded(rows, row_of, path) if header["coded"] else None
+            row_of = load_array(path, "row_of", header["rows"])
+            coded = open_coded(rows, row_of, path) if header["learning"] else None
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BuildCorrupt(f"{path.name} cannot be read: {error}; ingest again with --full") from error
         return FaissIndex(rows, row_of, header["dim"], coded)
@@ -81,9 +79,7 @@ class FaissBackend:
 class FaissIndex:
     """See `VectorIndex`. Recall is 1 up to EXACT_ROWS readable rows, above it what `indexes/coded_rows.py` promises."""
 
-    def __init__(
-        self, rows: StoredRows, row_of: npt.NDArray[np.int32], dim: int, coded: CodedRows | None = None
-    ) -> None:
+    def __init__(self, rows: StoredRows, row_of: Int32Vector, dim: int, coded: CodedRows | None = None) -> None:
         self.dim = dim
         self._rows, self._row_of, self._coded = rows, row_of, coded
         self._position_of = _inverse(row_of)
@@ -183,13 +179,13 @@ def _cosines(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.minimum(np.maximum(scores, -1.0), 1.0)
 
 
-def _inverse(row_of: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _inverse(row_of: Int32Vector) -> Int32Vector:
     position_of = np.empty_like(row_of)
     position_of[row_of] = np.arange(len(row_of), dtype=np.int32)
     return position_of
 
 
-def _write_rows(blocks: Iterable[Float32Matrix], path: Path, dim: int, position_of: npt.NDArray[np.int32]) -> None:
+def _write_rows(blocks: Iterable[Float32Matrix], path: Path, dim: int, position_of: Int32Vector) -> None:
     if not len(position_of):
         path.touch()
         return
@@ -203,50 +199,18 @@ def _write_rows(blocks: Iterable[Float32Matrix], path: Path, dim: int, position_
     stored.flush()
 
 
-def _write_codes(rows: Float32Matrix, classes: Int32Vector, path: Path) -> None:
-    """Train on a sample of the rows, then code them all."""
-    learned = np.asarray(rows[sample(len(rows), training_rows(len(rows)))])
-    topics, codebook = train_topics(learned, len(rows)), Codebook.train(learned)
-    blocks = [rows[first : first + _BLOCK_ROWS] for first in range(0, len(rows), _BLOCK_ROWS)]
-    arrays = {
-        "codes": np.concatenate([codebook.encode(block) for block in blocks]),
-        "codebook": codebook.centroids,
-        "class_list_of": _class_lists(classes),
-        "topic_of": np.concatenate([topics.assign(block) for block in blocks]),
-        "centroids": topics.centroids,
-        "spread": topics.spread,
-        "tail": topics.tail.share,
-    }
-    for name in _ARRAYS:
-        np.save(path / f"{name}.npy", arrays[name])
-
-
-def _class_lists(classes: Int32Vector) -> npt.NDArray[np.int32]:
-    """Return each position's list: neighbouring classes share one until it has some hundred rows. `classes` ascend."""
-    _, counts = np.unique(classes, return_counts=True)
-    numbers, number, filled = [], 0, 0
-    for count in counts.tolist():
-        if filled and filled + count > _CLASS_LIST_ROWS:
-            number, filled = number + 1, 0
-        numbers.append(number)
-        filled += count
-    return np.repeat(np.array(numbers, np.int32), counts)
-
-
-def _load(path: Path, name: str, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
-    array = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{name}.npy has shape {array.shape} instead of {shape}")
-    return np.asarray(array)
-
-
-def _coded(rows: StoredRows, row_of: npt.NDArray[np.int32], path: Path) -> CodedRows:
-    arrays = {name: _load(path, name) for name in _ARRAYS}
-    if {len(arrays[name]) for name in ("codes", "class_list_of", "topic_of")} != {len(row_of)}:
-        raise ValueError("its codes and lists are not of all rows")
-    topics = Topics(np.ascontiguousarray(arrays["centroids"]), arrays["spread"], Tail(arrays["tail"]))
-    codes: Codes = arrays["codes"]
-    return CodedRows(
-        rows, Codebook(arrays["codebook"]), codes, class_list_of=arrays["class_list_of"], topic_of=arrays["topic_of"],
-        topics=topics, row_of=row_of,
-    )  # fmt: skip
+def _coded_base(base: Base | None, dim: int, row_of: Int32Vector) -> CodedBase | None:
+    """Open the arrays of the index that is built on; None where it has none, or none that can be read."""
+    if base is None:
+        return None
+    try:
+        header = json.loads((base.path / "header.json").read_text("utf-8"))
+        if not header["learning"] or header["dim"] != dim:
+            return None
+        rows = StoredRows.open(base.path / "rows.f32", header["rows"], dim)
+        position_of = _inverse(load_array(base.path, "row_of", len(rows)))
+        there = base.rows[row_of]
+        positions = np.where(there < 0, -1, position_of[there]).astype(np.int64)
+        return CodedBase(load_arrays(base.path, len(rows)), rows, Learning(**header["learning"]), positions)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BuildCorrupt):
+        return None  # what is damaged is of no use; this index is then made from its rows alone

@@ -23,7 +23,7 @@ from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.candidates import Candidates, Finish, half_slack, settled
 from indexes.errors import DependencyMissing
 from indexes.mapped_rows import MappedRows, write_rows
-from indexes.vectors import NOTHING, Found, Plan, VectorOptions, check_classes, check_search
+from indexes.vectors import NOTHING, Base, Found, Plan, VectorOptions, check_classes, check_search
 
 log = logging.getLogger("loremill.index")
 
@@ -45,7 +45,7 @@ def gpu_unavailable() -> str:
     try:
         import faiss
     except ImportError:
-        return str(DependencyMissing("faiss-gpu", extra="gpu"))
+        return str(DependencyMissing("faiss-gpu"))
     if not hasattr(faiss, "StandardGpuResources"):
         return f"the faiss that is installed has no GPU code: {_INSTALL}"
     return "" if faiss.get_num_gpus() else "faiss sees no GPU: choose faiss, or check the driver (nvidia-smi)"
@@ -74,7 +74,9 @@ class FaissGpuBackend:
     def unavailable(self) -> str:
         return gpu_unavailable()
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
         write_rows(blocks, dim, path)
 
     def open(self, path: Path) -> FaissGpuIndex:

@@ -66,6 +66,11 @@ class Codebook:
         quantizer.train(np.ascontiguousarray(rows[sample(len(rows), _TRAINING_ROWS)]))
         return cls(faiss.vector_to_array(quantizer.centroids).reshape(dim // width, 16, width))
 
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of one code."""
+        return (self.parts + 1) // 2
+
     def encode(self, rows: Float32Matrix) -> Codes:
         """Return the codes, shape (n, ceil(parts / 2))."""
         codes: Codes = self.quantizer.compute_codes(np.ascontiguousarray(rows))

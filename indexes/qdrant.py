@@ -18,7 +18,7 @@ from indexes.qdrant_store import (
     unavailable,
     write_collection,
 )
-from indexes.vectors import VectorOptions
+from indexes.vectors import Base, VectorOptions
 
 if TYPE_CHECKING:
     from qdrant_client.models import Batch, VectorParams
@@ -31,9 +31,11 @@ class QdrantBackend:
         self._options = options
 
     def unavailable(self) -> str:
-        return unavailable()
+        return unavailable(self._options)
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
         """See `VectorBackend.build`. A server goes on building its graph afterwards; until then it scans."""
         write_collection(path, self._options, dim, _batches(blocks, dim, classes), classes, vectors_config=_schema(dim))
 

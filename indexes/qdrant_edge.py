@@ -22,7 +22,7 @@ from indexes.errors import BuildCorrupt, DependencyMissing, IndexBackendError
 from indexes.qdrant_filter import Admitted
 from indexes.qdrant_pointer import Pointer, read_classes, write_classes
 from indexes.qdrant_search import EXACT_ROWS, QdrantIndex, Request
-from indexes.vectors import RowScores, VectorOptions
+from indexes.vectors import Base, RowScores, VectorOptions
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard, Filter
@@ -45,7 +45,9 @@ class EdgeBackend:
             return str(DependencyMissing("qdrant-edge-py", extra="edge"))
         return ""
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
         """See `VectorBackend.build`. The graph is built before this returns; up to `EXACT_ROWS` rows there is none."""
         qdrant = _package()
         pointer = Pointer(_ENGINE, path.name + ".shard", dim)
@@ -111,7 +113,10 @@ class _EdgeEngine:
             )
             for request in requests
         ]
-        answers = self._shard.query_batch(qdrant.QueryBatchRequest(queries))
+        try:
+            answers = self._shard.query_batch(qdrant.QueryBatchRequest(queries))
+        except Exception as error:  # the engine raises nothing narrower
+            raise IndexBackendError(f"the search in the shard failed: {error}") from error
         return [
             (
                 np.fromiter((point.id for point in points), np.int64, len(points)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.arrays import Float32Matrix, Int64Vector
+from indexes.errors import BuildCorrupt
 from indexes.qdrant_filter import Admitted
 from indexes.qdrant_search import Float32Vector, Request, SparseQuery
 from indexes.qdrant_store import Store, point_filter
@@ -82,6 +83,8 @@ class ClientEngine:
         client, name = self._store.client, self._store.name
         records = self._store.call(client.retrieve, name, ids, with_payload=False, with_vectors=True)
         found = {int(record.id): record for record in records}
+        if lost := [row for row in ids if row not in found]:
+            raise BuildCorrupt(f"Qdrant has lost {len(lost)} rows of {name}; ingest again with --full")
         return [found[row] for row in ids]
 
     def count(self, admitted: Admitted, *, term: int) -> int:

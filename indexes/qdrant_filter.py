@@ -7,7 +7,7 @@ rights into classes at build time, and names the rows that have moved since. Who
     wanted rows --> classes most of whose rows are wanted, less `without`, plus `rows`
 
 Naming rows costs about a microsecond each at every search. Beyond `NAMED` the filter only narrows: it lets the classes pass that hold
-any wanted row, and the search drops candidates and asks for more.
+any wanted row, and the search asks for so many more candidates as it expects to drop. Where those do not do, it names all rows after all.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import numpy as np
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Int64Vector
 
-NAMED = 10_000
+NAMED = 1_000
 """Most rows that a filter names before it lets candidates through that the client drops."""
+_SURPLUS = 8
+"""Most candidates that are asked for in place of one, where they are to be dropped."""
 _READERS_KEPT = 256
 
 
@@ -64,7 +66,10 @@ class Layout:
             return Admitted(count, tuple(self._classes[mostly].tolist()), rows, without)
         if count <= named:
             return Admitted(count, (), np.flatnonzero(wanted))
-        return Admitted(int(self._sizes[held > 0].sum()), tuple(self._classes[held > 0].tolist()))
+        passing = int(self._sizes[held > 0].sum())
+        if passing > _SURPLUS * count:
+            return Admitted(count, tuple(self._classes[mostly].tolist()), rows, without)
+        return Admitted(passing, tuple(self._classes[held > 0].tolist()))
 
 
 @dataclass(frozen=True, slots=True)

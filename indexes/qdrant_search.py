@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Float32Matrix, Int64Vector
-from indexes.qdrant_filter import NAMED, Admitted, Layout, Rights, Wanted
+from indexes.qdrant_filter import Admitted, Layout, Rights, Wanted
 from indexes.vectors import NOTHING, Found, Plan, RowScores, check_classes, check_search
 
 Float32Vector = npt.NDArray[np.float32]
@@ -25,7 +25,8 @@ Float32Vector = npt.NDArray[np.float32]
 EXACT_ROWS = 20_000
 """Up to so many rows that pass the filter are scanned: cheaper than the graph, and recall is 1."""
 _EF = 256
-"""Beam width beyond: recall@10 >= 0.99 also where rights follow topics (200,000 vectors, m 16)."""
+_EF_FILTERED = 2048
+"""Beam width beyond, where a filter keeps rows out: for queries whose topic may not be read 256 finds 0.94 of the ten best (eval/LOG.md)."""
 _GRAPH_DEPTH = 4096
 _MARGIN = 8
 _ROUNDING = 1e-5
@@ -135,10 +136,7 @@ def candidates(
     limit = (top_k + _MARGIN) * admitted.passing // wanted.count
     while unsettled:
         limit = min(limit, len(wanted.mask))
-        if limit > NAMED and admitted.passing > wanted.count:
-            admitted = layout.admit(wanted.mask, named=None)
-            limit = min(limit, admitted.passing)
-        ef = 0 if scan else max(_EF, limit)
+        ef = 0 if scan else max(limit, _EF if admitted.passing == len(wanted.mask) else _EF_FILTERED)
         found = engine.search([Request(queries[number], admitted, limit, ef) for number in unsettled])
         again, dry = [], False
         for number, (rows, scores) in zip(unsettled, found, strict=True):
@@ -148,6 +146,11 @@ def candidates(
             if not _settled(scores, kept, top_k, wanted.count, all_seen=short and scan):
                 again.append(number)
                 dry = dry or short
+        if (
+            admitted.passing > wanted.count
+        ):  # too many had to be dropped: far down its list a graph is not to be trusted
+            admitted = layout.admit(wanted.mask, named=None)
+            scan = scan or wanted.count <= EXACT_ROWS
         # A graph that ran dry, or so deep a question to it, is no better than a scan.
         unsettled, scan, limit = again, scan or dry or limit > _GRAPH_DEPTH, limit * 4
     return answers

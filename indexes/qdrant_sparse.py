@@ -47,7 +47,7 @@ class SparseBackend:
         self._options = options
 
     def unavailable(self) -> str:
-        return unavailable()
+        return unavailable(self._options)
 
     def build(self, rows: Iterable[LexicalRow], path: Path) -> None:
         """See `LexicalBackend.build`. Cost: the postings pass through a temporary file, since weights need the mean length."""

@@ -36,12 +36,16 @@ _OVERLOADED = {429, 502, 503, 504}
 _T = TypeVar("_T")
 
 
-def unavailable() -> str:
-    """Say why there is no client, empty if there is one."""
+def unavailable(options: VectorOptions) -> str:
+    """Say why there is no client, or no server where one is set; empty if nothing is missing."""
     try:
-        import qdrant_client  # noqa: F401
-    except ImportError:
-        return str(DependencyMissing("qdrant-client", extra="qdrant"))
+        if options.qdrant_url:
+            client = _remote(options.qdrant_url, options.qdrant_api_key)
+            Store(client, "", remote=True).call(client.get_collections)
+        else:
+            _in_memory()
+    except (DependencyMissing, IndexBackendError, ConfigError) as error:
+        return str(error)
     return ""
 
 

@@ -26,6 +26,7 @@ class ReadableRows:
         self._bits = np.packbits(mask, bitorder="little")
         self._lists: dict[str, npt.NDArray[np.int64]] = {}
         self._positions: Positions | None = None
+        self._lock = Lock()
         self._selector: Any = None
         self._options: dict[int, Any] = {}
 
@@ -45,12 +46,13 @@ class ReadableRows:
 
     def options(self, n_lists: int) -> Any:
         """Return FAISS's parameters of a search of so many lists that leaves out what may not be read."""
-        if (found := self._options.get(n_lists)) is None:
-            faiss = faiss_module()
+        if (found := self._options.get(n_lists)) is not None:
+            return found
+        faiss = faiss_module()
+        with self._lock:  # FAISS keeps a bare pointer to the selector: there must be one only
             if self._selector is None and self.count < self.total:
                 self._selector = faiss.IDSelectorBitmap(self.total, faiss.swig_ptr(self._bits))
-            found = self._options[n_lists] = faiss.IVFSearchParameters(nprobe=n_lists, sel=self._selector)
-        return found
+            return self._options.setdefault(n_lists, faiss.IVFSearchParameters(nprobe=n_lists, sel=self._selector))
 
     def per_list(self, division: str, list_of: npt.NDArray[np.int32], n_lists: int) -> npt.NDArray[np.int64]:
         """Return how many readable rows each list of an index's `division` holds; counted once."""

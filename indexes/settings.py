@@ -84,9 +84,9 @@ class Settings(BaseSettings):
     def _backend_is_known(cls, name: str, info: ValidationInfo) -> str:
         """Runs where one is set, so that the defaults import nothing."""
         from indexes.lexical_backends import LEXICAL_BACKENDS
-        from indexes.vectors import BACKENDS
+        from indexes.vectors import AUTO, BACKENDS
 
-        known = BACKENDS if info.field_name == "vector_index" else LEXICAL_BACKENDS
+        known = {AUTO, *BACKENDS} if info.field_name == "vector_index" else set(LEXICAL_BACKENDS)
         if name not in known:
             raise ValueError(f"choose from {', '.join(sorted(known))}")
         return name

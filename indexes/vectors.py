@@ -97,14 +97,26 @@ class VectorIndex(Protocol):
         """Return the length of every stored vector, shape (n,); 1 but for rounding, unless the file is damaged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An index of the same backend that holds many of a new one's rows. Equal rows may be taken over; what differs is found out."""
+
+    path: Path
+    rows: npt.NDArray[np.int64]
+    """For each new row, its row there, -1 where there is none."""
+
+
 class VectorBackend(Protocol):
     """What a backend's module offers: build an index from rows, open it for reading."""
 
-    def build(self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector) -> None:
+    def build(
+        self, blocks: Iterable[Float32Matrix], dim: int, path: Path, *, classes: Int32Vector, base: Base | None = None
+    ) -> None:
         """Write the rows, which come in blocks of shape (any, dim), as the file or folder `path`.
 
         Args:
             classes: each row's ACL class now, to lay rows out by; which one it is at a search `assign_classes` tells.
+            base: an index to take work over from, where the backend can.
         """
 
     def open(self, path: Path) -> VectorIndex:
@@ -156,7 +168,7 @@ AUTO = "auto"
 """Chooses a backend when a build is made; the build's configuration holds the one chosen."""
 
 
-def resolved(name: str, *, vectors: Sized, dim: int) -> str:
+def resolved(name: str, *, vectors: Sized, dim: int, options: VectorOptions) -> str:
     """Return the backend that `name` stands for: `auto` is `cuda` where a device has twice the room that the vectors need, else `faiss`.
 
     The device's whole memory counts, not what is free just now: the same corpus on the same machine must be the same build.
@@ -165,9 +177,10 @@ def resolved(name: str, *, vectors: Sized, dim: int) -> str:
         return name
     from indexes.device import cuda_memory
 
-    if not (memory := cuda_memory()) or 2 * (2 * dim * len(vectors)) > memory:
+    memory = 0 if options.device == "cpu" else cuda_memory()
+    if not memory or 2 * (2 * dim * len(vectors)) > memory:
         return "faiss"
-    return "faiss" if vector_backend("cuda").unavailable() else "cuda"
+    return "faiss" if vector_backend("cuda", options).unavailable() else "cuda"
 
 
 def vector_backend(name: str, options: VectorOptions | None = None) -> VectorBackend:

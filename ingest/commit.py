@@ -139,10 +139,10 @@ def commit(
     Raises:
         IndexBackendError: nothing served has changed.
     """
-    upcoming = Upcoming(staging, model_id=embedder.model_id)
-    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim)
-    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index, lexical_index=serving.lexical_index())
     options = serving.options
+    upcoming = Upcoming(staging, model_id=embedder.model_id)
+    index = resolved(serving.vector_index(), vectors=upcoming, dim=embedder.dim, options=options)
+    config = BuildConfig(embedder.model_id, embedder.dim, chunker, index, lexical_index=serving.lexical_index())
     live = serving.live(catalog, staging.collection)
     if live is not None and _serves_on(live, staging, folder, config, options):
         with staging.commit() as db:
@@ -152,7 +152,8 @@ def commit(
         return Outcome(live.build, live.release, 0, 0, repeated)
     added, removed = upcoming.differences()
     progress("build", 0, 1)
-    manifest = write_build(folder / "builds", upcoming, config=config, options=options)
+    base = live.build if live is not None and _same_vectors(live.config, config) else ""
+    manifest = write_build(folder / "builds", upcoming, config=config, options=options, base=base)
     progress("build", 1, 1)
     with staging.commit() as db:
         record_build(db, staging.collection, manifest.build_id, manifest.to_json())
@@ -163,6 +164,10 @@ def commit(
         release = serving.serve(db, staging.collection, manifest)
     _collect_builds(folder / "builds", kept, options)
     return Outcome(manifest.build_id, release, added, removed, repeated)
+
+
+def _same_vectors(one: BuildConfig, other: BuildConfig) -> bool:
+    return (one.embedder, one.dim, one.vector_index) == (other.embedder, other.dim, other.vector_index)
 
 
 def _serves_on(live: Live, staging: Staging, folder: Path, config: BuildConfig, options: VectorOptions) -> bool:

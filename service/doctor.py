@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +45,7 @@ class Check:
 
 
 def examine(home: Path | None) -> list[Check]:
-    """Check settings, home, embedder, device and packages, in this order. Nothing is changed but the embedder's cache.
+    """Check settings, home, embedder, device, indexes and packages, in this order. Nothing is changed but the embedder's cache.
 
     Raises:
         ConfigError: the settings themselves are wrong.
@@ -57,6 +57,7 @@ def examine(home: Path | None) -> list[Check]:
         _try("home", lambda: _home(folder)),
         _try("embedder", lambda: _embedder(settings, folder)),
         Check("cuda", cuda_devices() > 0, f"{cuda_devices()} devices", optional=True),
+        *_backends(settings),
         *(_package(name) for name in _NEEDED),
         *(_package(name, extra) for name, extra in _OPTIONAL.items()),
     ]
@@ -85,6 +86,26 @@ def _embedder(settings: Settings, folder: Path) -> str:
         if settings.embedder in {"minilm", "minilm-fast"}
         else embedder.model_id
     )
+
+
+def _backends(settings: Settings) -> Iterator[Check]:
+    """Which indexes can be used here; only those that the settings name are needed."""
+    from indexes.lexical_backends import LEXICAL_BACKENDS, lexical_backend
+    from indexes.vectors import BACKENDS, VectorOptions, vector_backend
+
+    options = VectorOptions.of(settings)
+    for name in sorted(BACKENDS):
+        reason = vector_backend(name, options).unavailable()
+        needed = name == settings.vector_index
+        yield Check(f"vector index {name}", not reason, reason or _in_use(needed), optional=not needed)
+    for name in sorted(LEXICAL_BACKENDS):
+        reason = lexical_backend(name, options).unavailable()
+        needed = name == settings.lexical_index
+        yield Check(f"lexical index {name}", not reason, reason or _in_use(needed), optional=not needed)
+
+
+def _in_use(configured: bool) -> str:
+    return "in use" if configured else "available"
 
 
 def _package(names: str, extra: str | None = None) -> Check:

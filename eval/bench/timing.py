@@ -2,11 +2,11 @@
 
     python -m eval.bench.timing [--pairs 2000] [--with-model 300]
 
-Two homes hold the same documents that we may read, and as many that we may not, which are about other things in each home. A pair is
-one and the same request to both: in one home what it asks for is forbidden, in the other it never was. Searches in each mode, questions,
-descriptions, deletions and changes of rights over HTTP, in random order. Status, headers and body must be equal but for the homes' own
-build and release ids and the timings. Of the times are reported the medians, the mean difference with its 95 % interval, and the share
-of pairs in which the forbidden one took longer: .5 tells nothing.
+Two homes hold the same documents that we may read, and as many that we may not, which are about other things in each home. A pair is one
+and the same request to both: in one home what it asks for is forbidden, in the other it never was. Searches in each mode and by a filter,
+questions, descriptions, deletions and changes of rights over HTTP, in random order. Status, headers and body must be equal but for the
+homes' own build and release ids and the timings. Of the times are reported the medians, the mean difference with its 95 % interval, and the
+share of pairs in which the forbidden one took longer: .5 tells nothing.
 """
 
 from __future__ import annotations
@@ -76,6 +76,14 @@ def requests(client: Any, key: str) -> dict[str, Request]:
         "search, lexical": searched("lexical"),
         "search, dense": searched("dense"),
         "search, hybrid": searched("hybrid"),
+        "search, where": lambda name: told(
+            client.post(
+                "/v1/search",
+                json=place
+                | {"query": "note of the canteen", "mode": "lexical", "where": {"title": {"gte": name, "lte": name}}},
+                headers=headers,
+            )
+        ),
         "describe": lambda name: told(client.get(one.format(name), params=place, headers=headers)),
         "delete": lambda name: told(client.delete(one.format(name), params=place, headers=headers)),
         "change rights": lambda name: told(client.patch(one.format(name), params=place, json=nobody, headers=headers)),

@@ -12,10 +12,11 @@ import pytest
 from indexes import faiss_gpu
 from indexes.access import AccessFilter
 from indexes.arrays import Float32Matrix
-from indexes.faiss_gpu import FaissGpuIndex, gpu_unavailable, half_index_maker
+from indexes.faiss_gpu import FaissGpuBackend, FaissGpuIndex, MakeIndex, gpu_unavailable, half_index_maker
 from indexes.mapped_rows import MappedRows, write_rows
 from indexes.vectors import Found, VectorOptions, vector_backend
 from indexes.vocabulary import Principal
+from tests.indexes.vector_contract import CLAUSES, Bench, Clause
 
 faiss = pytest.importorskip("faiss")
 
@@ -79,6 +80,27 @@ def index(request: pytest.FixtureRequest, rows: MappedRows) -> FaissGpuIndex:
     opened = FaissGpuIndex(rows, half_index_maker() if request.param == "gpu" else Maker())
     opened.assign_classes(ROW_CLASSES)
     return opened
+
+
+class StandIn(FaissGpuBackend):
+    """Opens what it builds on FAISS's half-precision index of the CPU, or on the host."""
+
+    def __init__(self, make: MakeIndex | None) -> None:
+        super().__init__(VectorOptions())
+        self._maker = make
+
+    def open(self, path: Path) -> FaissGpuIndex:
+        return FaissGpuIndex(MappedRows.open(path), self._maker)
+
+
+@pytest.fixture(scope="module", params=["half precision", "host"])
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(StandIn(None if request.param == "host" else Maker(10_000)), tmp_path_factory.mktemp("stand-in"))
+
+
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
+def test_the_steps_around_it_keep_the_contract(bench: Bench, clause: Clause) -> None:
+    clause(bench)
 
 
 @pytest.mark.parametrize("top_k", [1, 10, 2500])

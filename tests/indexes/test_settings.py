@@ -8,6 +8,7 @@ import pytest
 
 from indexes.errors import ConfigError
 from indexes.settings import load_settings
+from indexes.vectors import BACKENDS
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,8 @@ def test_none_counts_as_not_given() -> None:
 @pytest.mark.parametrize(
     ("setting", "named"),
     [({"chunk_tokens": 1}, "chunk_tokens"), ({"device": "tpu"}, "device"), ({"chunk_size": 9}, "chunk_size"),
-     ({"threads": "many"}, "threads"), ({"vector_index": "annoy"}, "vector_index")],
+     ({"threads": "many"}, "threads"), ({"vector_index": "annoy"}, "vector_index"), ({"lexical_index": "grep"}, "tantivy"),
+     ({"qdrant_url": "localhost:6333"}, "qdrant_url")],
 )  # fmt: skip
 def test_a_bad_setting_is_named(setting: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
@@ -48,8 +50,14 @@ def test_a_bad_settings_file_is_a_config_error(clean_place: Path, content: str) 
         load_settings()
 
 
-def test_the_api_key_is_not_printed() -> None:
-    assert "hunter2" not in repr(load_settings(openai_api_key="hunter2"))
+@pytest.mark.parametrize("name", ["openai_api_key", "qdrant_api_key"])
+def test_the_api_key_is_not_printed(name: str) -> None:
+    assert "hunter2" not in repr(load_settings(**{name: "hunter2"}))
+
+
+@pytest.mark.parametrize("name", sorted(BACKENDS))
+def test_every_vector_index_can_be_chosen(name: str) -> None:
+    assert load_settings(vector_index=name).vector_index == name
 
 
 TOKENS = {"jwt_jwks": "https://login.example/jwks", "jwt_issuer": "https://login.example", "jwt_audience": "loremill"}

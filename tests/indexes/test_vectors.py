@@ -16,19 +16,22 @@ QDRANT_URL = os.environ.get("LOREMILL_TEST_QDRANT_URL", "")
 SLOW = {"qdrant"}
 """Its local mode filters in Python, row by row."""
 UNDER_TEST = [
-    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in [*sorted(BACKENDS), "qdrant-server"]
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+    for name in [*sorted(BACKENDS), "cuda-device", "qdrant-server"]
 ]
 
 
 @pytest.fixture(scope="module", params=UNDER_TEST)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """Builds and opens indexes with the backend under test; `qdrant` is its local mode, `qdrant-server` a real server."""
-    name, options = request.param, VectorOptions(device="cpu")
+    """Builds and opens indexes with the backend under test; `qdrant` is its local mode, `qdrant-server` a real server; `cuda` runs on the CPU."""
+    name, options = request.param, VectorOptions(device="cpu" if request.param == "cuda" else "auto")
     if name == "qdrant-server":
         if not QDRANT_URL:
             pytest.skip("LOREMILL_TEST_QDRANT_URL is not set: no Qdrant server to test against")
         key = os.environ.get("LOREMILL_TEST_QDRANT_API_KEY", "")
         name, options = "qdrant", VectorOptions(qdrant_url=QDRANT_URL, qdrant_api_key=key)
+    if name == "cuda-device":
+        name, options = "cuda", VectorOptions(device="cuda")
     backend = vector_backend(name, options)
     if reason := backend.unavailable():
         pytest.skip(f"{name}: {reason}")
@@ -76,8 +79,9 @@ def test_auto_is_cuda_where_a_device_has_room_else_faiss(
 ) -> None:
     monkeypatch.setattr("indexes.device.cuda_memory", lambda: memory)
     monkeypatch.setattr("indexes.cuda.CudaBackend.unavailable", lambda self: fault)
-    assert resolved("auto", vectors=range(1000), dim=384) == chosen
-    assert resolved("faiss", vectors=range(1000), dim=384) == "faiss"
+    assert resolved("auto", vectors=range(1000), dim=384, options=VectorOptions()) == chosen
+    assert resolved("auto", vectors=range(1000), dim=384, options=VectorOptions(device="cpu")) == "faiss"
+    assert resolved("qdrant", vectors=range(1000), dim=384, options=VectorOptions()) == "qdrant"
 
 
 def test_the_key_of_a_server_is_not_printed() -> None:

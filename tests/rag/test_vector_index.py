@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexes.vectors import resolved
+from indexes.vectors import VectorOptions, resolved
 from rag import Loremill, Principal
 from tests.conftest import OpenMill, WriteTree
 
@@ -36,7 +36,7 @@ def test_every_vector_index_finds_what_faiss_finds(open_mill: OpenMill, write_tr
     hit = mill.search("leave", collection="company", principal=BOB, top_k=1)[0]
     told = mill.lineage(hit.chunk_id)
     assert told is not None
-    chosen = resolved(name, vectors=range(12), dim=384)
+    chosen = resolved(name, vectors=range(12), dim=384, options=VectorOptions())
     assert [build["vector_index"] for build in told["builds"]] == [chosen], (
         "a build names what was chosen, never `auto`"
     )

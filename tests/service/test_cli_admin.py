@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from indexes.vectors import BACKENDS
 from rag.loremill import Loremill
 
 Run = Callable[..., Any]
@@ -143,6 +144,23 @@ def test_doctor_finds_a_healthy_home(run: Run) -> None:
     assert (ran.code, ran.json["ok"]) == (0, True)
     assert "all-MiniLM-L6-v2" in checks["embedder"]["detail"]
     assert checks["home"]["ok"]
+    assert (
+        checks["vector index faiss"] | {"ok": True, "detail": "in use", "optional": False}
+        == checks["vector index faiss"]
+    )
+    assert {f"vector index {name}" for name in BACKENDS} <= set(checks)
+
+
+def test_doctor_says_why_a_backend_cannot_be_used_and_minds_only_if_it_is_the_one_in_use(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOREMILL_QDRANT_URL", "http://127.0.0.1:9")
+    for chosen, code in [("faiss", 0), ("qdrant", 1)]:
+        monkeypatch.setenv("LOREMILL_VECTOR_INDEX", chosen)
+        ran = run("doctor", "--json")
+        (check,) = (check for check in ran.json["checks"] if check["name"] == "vector index qdrant")
+        assert (ran.code, check["ok"], check["optional"]) == (code, False, chosen != "qdrant")
+        assert "LOREMILL_QDRANT_URL" in check["detail"]
 
 
 def test_doctor_says_no_where_the_home_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
