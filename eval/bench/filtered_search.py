@@ -1,6 +1,7 @@
 """Filtered search: recall@10 and latency by how much one may read and whether rights follow topics, for several engines in one run.
 
     python -m eval.bench.filtered_search [--rows 200000] [--engines loremill,exact,faiss,qdrant] [--json FILE] [--plot FILE.svg]
+    LOREMILL_EMBEDDER=minilm-fast python -m eval.bench.filtered_search --real ../shared/data --vectors FOLDER
 
 Each point: a number of people with a share of the classes, each asking some queries, one at a time on one thread. An engine with a beam
 width is tried at several; what counts is the fastest that reaches recall .99, or the one of best recall where none does. Times are
@@ -167,13 +168,15 @@ def plot(points: list[Point], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--real", type=Path, metavar="DATA", help="real chunks of the sets in this folder instead")
+    parser.add_argument("--vectors", type=Path, default=Path("vectors"), help="where their vectors are kept")
     parser.add_argument("--engines", default="loremill,exact,faiss,qdrant")
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--each", type=int, default=25, help="queries of each person")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--plot", type=Path, help="draw them here; needs matplotlib")
     arguments = parser.parse_args()
-    world = clustered_world(arguments.rows)
+    world = _real(arguments.real, arguments.vectors) if arguments.real else clustered_world(arguments.rows)
     with tempfile.TemporaryDirectory() as folder:
         loremill = Loremill(world, Path(folder))
         engines = list(_engines(arguments.engines.split(","), world, loremill, Path(folder)))
@@ -205,6 +208,14 @@ def _engines(names: list[str], world: World, loremill: Loremill, folder: Path) -
             yield QdrantEdge(world, folder / "qdrant")
         else:
             raise SystemExit(f"unknown engine {name!r}: loremill, exact, faiss, qdrant")
+
+
+def _real(data: Path, kept: Path) -> World:
+    from eval.bench.filtered.departments import organisation
+    from indexes.embedder import make_embedder
+    from indexes.settings import load_settings
+
+    return organisation(data, make_embedder(load_settings(home=kept), home=kept), kept)
 
 
 def _one_thread() -> None:
