@@ -24,12 +24,13 @@ from indexes.faiss import FaissIndex
 from indexes.lexical import LexicalIndex
 from indexes.membership import Membership
 from indexes.minilm import MiniLM
+from indexes.vectors import Found
 from indexes.vocabulary import Principal
 from rag.guard import Guard
 from rag.history import History
 from rag.inbox import Inbox
 from rag.loremill import Loremill
-from rag.retrieve import Retriever
+from rag.retrieve import Retriever, SearchResult
 from service.audit_doors import http_doors
 from service.identify import Identifier
 
@@ -321,6 +322,23 @@ def everyone_may_act_as_anyone(patch: Patch) -> None:
 @mutant("http audit")
 def every_key_may_read_the_audit_log(patch: Patch) -> None:
     patch.setattr(Role, "includes", lambda self, other: True)
+
+
+@mutant("http search")
+def everyone_is_told_how_much_was_scanned(patch: Patch) -> None:
+    whole = SearchResult.to_json
+    patch.setattr(SearchResult, "to_json", lambda self, **_: whole(self, whole_plan=True))
+
+
+@mutant("http search", "http where")
+def the_plan_counts_every_row(patch: Patch) -> None:
+    whole = FaissIndex.search
+
+    def search(self: FaissIndex, *arguments: Any, **more: Any) -> list[Found]:
+        found = whole(self, *arguments, **more)
+        return [replace(one, plan=replace(one.plan, readable=len(self))) for one in found]
+
+    patch.setattr(FaissIndex, "search", search)
 
 
 @pytest.mark.parametrize(("mutate", "doors"), MUTANTS.items(), ids=lambda one: getattr(one, "__name__", " "))

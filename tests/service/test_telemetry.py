@@ -33,13 +33,13 @@ def samples(text: str) -> Samples:
 
 @pytest.fixture
 def mill(open_mill: OpenMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loremill:
-    """A home of 50 chunks, searched as if they were hundred thousands, each search checked."""
-    monkeypatch.setattr(faiss, "CODED_FROM", 30)
+    """A home of 60 chunks, searched as if they were hundred thousands, each search checked."""
+    monkeypatch.setattr(faiss, "CODED_FROM", 40)
     monkeypatch.setattr(faiss, "EXACT_ROWS", 20)
     monkeypatch.setattr(coded_rows, "TOPIC_ROWS", 10**9)
     monkeypatch.setattr(recall, "_REST", 0)
     mill = open_mill(recall_sample=1)
-    for name, count, who in (("open", 40, "everyone"), ("mine", 10, "user:zed")):
+    for name, count, who in (("open", 50, "everyone"), ("mine", 10, "user:zed")):
         rows = [
             {"id": f"{name}{number}", "text": f"A {name} note about {number * 37}.", "acl": {"allow": [who]}}
             for number in range(count)
