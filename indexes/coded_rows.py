@@ -86,25 +86,26 @@ class CodedRows:
         """Of packed codes and their names, in both kinds of lists."""
         return self._by_class.n_bytes + self._by_topic.n_bytes
 
-    def best(self, queries: Float32Matrix, readable: ReadableRows, top_k: int) -> list[Best]:
+    def best(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, *, threads: int = 1) -> list[Best]:
         """Return the best `top_k` rows for each query, ties by ascending row number.
 
         Args:
             top_k: at most `readable.count`.
+            threads: for many queries.
         """
         if readable.count < TOPIC_ROWS:
-            return self._scan_plan(queries, readable, top_k)
-        return self._topics_plan(queries, readable, top_k)
+            return self._scan_plan(queries, readable, top_k, threads)
+        return self._topics_plan(queries, readable, top_k, threads)
 
-    def _scan_plan(self, queries: Float32Matrix, readable: ReadableRows, top_k: int) -> list[Best]:
+    def _scan_plan(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, threads: int = 1) -> list[Best]:
         lists = np.tile(self._class_lists(readable), (len(queries), 1))
-        found = self._look(self._by_class, "scan", queries, lists, readable, top_k)
+        found = self._look(self._by_class, "scan", queries, lists, readable, top_k, threads)
         return [
             self._deepened(best, self._by_class, queries[number], lists[number], readable, top_k)
             for number, best in enumerate(found)
         ]
 
-    def _topics_plan(self, queries: Float32Matrix, readable: ReadableRows, top_k: int) -> list[Best]:
+    def _topics_plan(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, threads: int) -> list[Best]:
         """Look into the nearest lists; what they give tells how many more are needed, and whether a scan of everything is cheaper."""
         counts = readable.per_list("topic", self._topic_of, len(self._by_topic.sizes))
         scores = queries @ self._topics.centroids.T
@@ -112,8 +113,8 @@ class CodedRows:
             scores[:, counts == 0] = -np.inf
         first = _nearest_with(scores, counts, top_k * _FIRST_ROWS_PER_HIT)
         if first is None:
-            return self._scan_plan(queries, readable, top_k)
-        found = self._look(self._by_topic, "topics", queries, first, readable, top_k)
+            return self._scan_plan(queries, readable, top_k, threads)
+        found = self._look(self._by_topic, "topics", queries, first, readable, top_k, threads)
         for number, best in enumerate(found):
             expected = self._topics.beyond_lists(counts, scores[number], float(best.scores[-1]))
             expected[first[number]] = 0
@@ -136,12 +137,21 @@ class CodedRows:
         return int(lists.sizes[numbers].sum()) + _LIST_COST * len(numbers)
 
     def _look(
-        self, code_lists: CodeLists, plan: str, queries: Float32Matrix, lists: Lists, readable: ReadableRows, top_k: int
+        self,
+        code_lists: CodeLists,
+        plan: str,
+        queries: Float32Matrix,
+        lists: Lists,
+        readable: ReadableRows,
+        top_k: int,
+        threads: int = 1,
     ) -> list[Best]:
         """Scan each query's lists, shape (n_queries, n), for candidates, and score the first of them exactly."""
         lists = np.ascontiguousarray(lists)
         wanted = min(_FETCHED_PER_SCORED * _first_scored(top_k), readable.count)
-        estimates, positions = code_lists.scan(queries, lists, wanted, readable.options(lists.shape[1]))
+        estimates, positions = code_lists.scan(
+            queries, lists, wanted, readable.options(lists.shape[1]), threads=threads
+        )
         sizes = code_lists.sizes[lists].sum(axis=1)
         return [
             self._scored(Candidates(plan, int(sizes[number]), estimates[number], positions[number]), query, top_k)

@@ -25,7 +25,7 @@ from indexes.arrays import Float32Matrix
 from indexes.coded_files import CodedBase, Learning, load_array, load_arrays, open_coded, write_coded
 from indexes.coded_rows import CodedRows
 from indexes.errors import BuildCorrupt, DependencyMissing
-from indexes.product_codes import Positions, faiss_module
+from indexes.product_codes import Positions, faiss_module, omp_threads
 from indexes.readable import ReadableCache, ReadableRows
 from indexes.stored_rows import StoredRows
 from indexes.vectors import NOTHING, Base, Found, Plan, VectorOptions, check_classes, check_search
@@ -115,10 +115,13 @@ class FaissIndex:
         readable = self._readable(queries, access, where)
         if not readable.count:
             return [NOTHING] * len(queries)
-        top_k = min(top_k, readable.count)
+        with omp_threads(1) as threads:
+            return self._search(queries, readable, min(top_k, readable.count), threads)
+
+    def _search(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, threads: int) -> list[Found]:
         if self._coded is None or readable.count <= max(EXACT_ROWS, 4 * top_k):
             return self._exact(queries, readable, top_k)
-        found = self._coded.best(np.ascontiguousarray(queries, np.float32), readable, top_k)
+        found = self._coded.best(np.ascontiguousarray(queries, np.float32), readable, top_k, threads=threads)
         return [
             self._found(
                 best.positions,

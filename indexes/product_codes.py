@@ -6,6 +6,8 @@ A code takes a quarter byte a dimension, a 24th of float32; a scan reads 32 code
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ Positions = npt.NDArray[np.int64]
 
 _TRAINING_ROWS = 16_384
 _SEED = 20261122
+_MANY_QUERIES = 8
 
 
 def faiss_module() -> Any:
@@ -32,6 +35,21 @@ def faiss_module() -> Any:
     except ImportError as error:
         raise DependencyMissing("faiss-cpu", extra="faiss") from error
     return faiss
+
+
+@contextmanager
+def omp_threads(wanted: int) -> Iterator[int]:
+    """Have FAISS use so many threads for what this thread calls inside, and yield how many it used before.
+
+    A single query is too short a work to share: on a busy machine its threads wait for each other for milliseconds.
+    """
+    faiss = faiss_module()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(wanted)
+    try:
+        yield before
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def sample(n_rows: int, wanted: int) -> npt.NDArray[np.int64]:
@@ -109,7 +127,7 @@ class CodeLists:
         self.n_bytes = int(blocks.sum()) * 32 * (codebook.parts + 1) // 2 + 8 * len(codes)
 
     def scan(
-        self, queries: Float32Matrix, lists: npt.NDArray[np.int64], wanted: int, options: Any
+        self, queries: Float32Matrix, lists: npt.NDArray[np.int64], wanted: int, options: Any, *, threads: int = 1
     ) -> tuple[Float32Matrix, Positions]:
         """Return the rows with the best estimated scores in the named lists.
 
@@ -118,6 +136,7 @@ class CodeLists:
             lists: int64, shape (n_queries, n), contiguous; -1 names none.
             wanted: rows for each query.
             options: FAISS's, for n lists: which rows may be returned (`ReadableRows.options`).
+            threads: for many queries at once; one is scanned by one.
         Returns:
             Estimates and rows, shape (n_queries, wanted), best first; row -1 where there are fewer.
         """
@@ -126,5 +145,6 @@ class CodeLists:
         rows = np.empty((len(queries), wanted), np.int64)
         ignored = np.zeros(lists.shape, np.float32)
         pointers = [faiss.swig_ptr(array) for array in (queries, lists, ignored, scores, rows)]
-        self._index.search_preassigned_c(len(queries), pointers[0], wanted, *pointers[1:], False, options)
+        with omp_threads(threads if len(queries) >= _MANY_QUERIES else 1):
+            self._index.search_preassigned_c(len(queries), pointers[0], wanted, *pointers[1:], False, options)
         return scores, rows
