@@ -4,7 +4,7 @@
                       rows.npz          row -> chunk id, document ordinal, ACL class at build time
                       documents.json    document ordinal -> document id
                       vectors.index     the vector backend's file
-                      lexical/          tantivy
+                      lexical/          tantivy, and the forward index
 
 A build is written aside under a temporary name, synced, and renamed into place; a reader never sees half of one.
 """
@@ -31,6 +31,7 @@ from indexes.arrays import Float32Matrix
 from indexes.batches import batched
 from indexes.errors import BuildCorrupt, IndexBackendError
 from indexes.lexical import ANALYSIS, LexicalIndex, LexicalRow, build_lexical
+from indexes.siblings import Siblings
 from indexes.vectors import VectorIndex, vector_backend
 from indexes.vocabulary import digest_all
 
@@ -260,7 +261,13 @@ class Build:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
             raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
         self.vectors: VectorIndex = vector_backend(self.manifest.config.vector_index).open(folder / "vectors.index")
-        self.lexical = LexicalIndex(folder / "lexical", row_documents=self._row_documents, built_classes=built_classes)
+        self.siblings = Siblings(self._row_documents)
+        self.lexical = LexicalIndex(
+            folder / "lexical",
+            row_documents=self._row_documents,
+            built_classes=built_classes,
+            analysis=self.manifest.config.analysis,
+        )
         self.folder = folder
         self._ordinals = {name: ordinal for ordinal, name in enumerate(self._document_ids)}
         self._document_classes: Int32Vector = np.full(len(self._document_ids), UNREADABLE, dtype=np.int32)

@@ -222,7 +222,7 @@ class Retriever:
             mode=wanted.mode,
             access=access,
             where=None if documents is None else build.rows_of(documents),
-            fusion=FusionSettings(**release.retrieval),
+            fusion=FusionSettings.stored(release.retrieval),
         )
         return tuple(zip(build.chunk_ids(rows), map(float, scores), strict=True)), embedded - started
 
