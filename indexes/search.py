@@ -46,6 +46,8 @@ class FusionSettings:
         dense_weight: of the cosines, in [0, 1]; the words have the rest.
         dense_context, lexical_context: how much of a chunk's score is its document's, in [0, 1].
         diversity: how much being unlike the hits before counts, in [0, 1); 0 leaves the order alone.
+        rerank: a model that reads the first `rerank_depth` hits with the query: `off`, `packaged`, or any sentence-transformers
+            CrossEncoder by name or folder. It needs texts, so `rag.rerank` applies it.
     Raises:
         ConfigError: a value is out of range.
     """
@@ -55,6 +57,8 @@ class FusionSettings:
     dense_context: float = DENSE_CONTEXT
     lexical_context: float = LEXICAL_CONTEXT
     diversity: float = 0.0
+    rerank: str = "off"
+    rerank_depth: int = 20
 
     def __post_init__(self) -> None:
         if not 1 <= self.candidates <= MAX_CANDIDATES:
@@ -64,6 +68,10 @@ class FusionSettings:
                 raise ConfigError(f"{name} is {value}, it must lie between 0 and 1")
         if not 0.0 <= self.diversity < 1.0:
             raise ConfigError(f"diversity is {self.diversity}, it must be at least 0 and less than 1")
+        if not self.rerank:
+            raise ConfigError("rerank names no model: use off, packaged, or a CrossEncoder by name or folder")
+        if not 1 <= self.rerank_depth <= MAX_CANDIDATES:
+            raise ConfigError(f"rerank_depth is {self.rerank_depth}, it must be 1 to {MAX_CANDIDATES}")
 
     @classmethod
     def stored(cls, retrieval: Mapping[str, Any]) -> FusionSettings:

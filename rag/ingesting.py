@@ -14,6 +14,7 @@ from indexes.vocabulary import Acl, Principal, check_name
 if TYPE_CHECKING:
     from indexes.catalog import Catalog, DocumentInfo
     from indexes.embedder import Embedder
+    from indexes.search import FusionSettings
     from indexes.settings import Settings
     from indexes.staging import QuarantineEntry
     from ingest.encode import Progress
@@ -324,8 +325,15 @@ class Ingesting:
             collection=collection,
             embedder=self.embedder,
             settings=self.settings,
-            serving=ReleaseServing(self.settings.generator, self.settings.vector_index),
+            serving=ReleaseServing(self.settings.generator, self.settings.vector_index, _retrieval(self.settings)),
         )
+
+
+def _retrieval(settings: Settings) -> FusionSettings:
+    """The retrieval settings of the releases to come."""
+    from indexes.search import FusionSettings
+
+    return FusionSettings(diversity=settings.diversity, rerank=settings.rerank, rerank_depth=settings.rerank_depth)
 
 
 def _tenant(given: str | None, named: str | None, principal: Principal | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from indexes.builds import Manifest
@@ -44,15 +44,17 @@ class ReleaseServing:
 
     generator: str
     index: str = "faiss"
+    retrieval: FusionSettings = field(default_factory=FusionSettings)
 
     def vector_index(self) -> str:
         return self.index
 
     def live(self, catalog: Catalog, collection: str) -> Live | None:
+        """Return what is served; None where that is nothing, or retrieval settings have changed since: then it is released anew."""
         known = collection in catalog.collections()
         release = live_release(catalog, collection) if known else None
         manifest = None if release is None else build_manifest(catalog, collection, release.build)
-        if release is None or manifest is None:
+        if release is None or manifest is None or release.retrieval != asdict(self.retrieval):
             return None
         return Live(release.id, release.build, manifest.config)
 
@@ -62,12 +64,11 @@ class ReleaseServing:
 
         from indexes.tables import collections, releases
 
-        retrieval = asdict(FusionSettings())
         row = {
             "build_id": manifest.build_id,
             "prompt": DEFAULT_PROMPT,
             "generator": self.generator,
-            "retrieval": retrieval,
+            "retrieval": asdict(self.retrieval),
         }
         release_id = "r" + digest(json.dumps(row, sort_keys=True))[:15]
         row |= {"release_id": release_id, "collection": collection, "created": now()}

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from indexes.access import AccessFilter
 from indexes.arrays import Float32Matrix
 from indexes.audit import SeenChunk
@@ -18,8 +20,10 @@ from indexes.errors import AccessDenied, ConfigError, TooLarge
 from indexes.recent import Recent
 from indexes.search import FusionSettings, SearchMode, search_rows
 from indexes.vocabulary import Hit, Principal
+from ingest.embed import embedding_text
 from rag.cache import Cache, Key, Scope
 from rag.releases import Release
+from rag.rerank import OFF, make_reranker, reranked
 from rag.serving import Serving
 
 MAX_TOP_K = 1000
@@ -214,17 +218,37 @@ class Retriever:
         embedded = time.perf_counter()
         release, build = self._serving.release(state), self._serving.build(state)
         documents = self._catalog.matching_documents(state.collection, wanted.where) if wanted.where else None
+        fusion = FusionSettings.stored(release.retrieval)
+        reads = fusion.rerank != OFF and wanted.mode is SearchMode.HYBRID
         rows, scores = search_rows(
             build,
             wanted.query,
             vector=vector,
-            top_k=wanted.top_k,
+            top_k=max(wanted.top_k, fusion.rerank_depth) if reads else wanted.top_k,
             mode=wanted.mode,
             access=access,
             where=None if documents is None else build.rows_of(documents),
-            fusion=FusionSettings.stored(release.retrieval),
+            fusion=fusion,
         )
-        return tuple(zip(build.chunk_ids(rows), map(float, scores), strict=True)), embedded - started
+        found = tuple(zip(build.chunk_ids(rows), map(float, scores), strict=True))
+        if reads:
+            found = self._reread(wanted.query, found, fusion, access=access, scope=scope)
+        return found[: wanted.top_k], embedded - started
+
+    def _reread(self, query: str, found: _Rows, fusion: FusionSettings, *, access: AccessFilter, scope: Scope) -> _Rows:
+        """Return the hits in the order of a model that reads the first of them, confirmed before it sees their texts.
+
+        Where one of them is lost they stay as they are: `search` confirms again, finds them short and searches anew.
+        """
+        first = [chunk_id for chunk_id, _ in found[: fusion.rerank_depth]]
+        confirmed = self._catalog.confirm(scope.collection, first, access=access)
+        if not first or len(confirmed) < len(first):
+            return found
+        chunks = [confirmed[chunk_id] for chunk_id in first]
+        texts = [embedding_text(one.title, one.chunk.headings, one.chunk.text) for one in chunks]
+        logits = make_reranker(fusion.rerank).scores(query, texts, readers=scope.readers)
+        order, scores = reranked(np.array([score for _, score in found], np.float32), logits)
+        return tuple((found[place][0], float(score)) for place, score in zip(order.tolist(), scores, strict=True))
 
     def _embed(self, query: str, scope: Scope) -> Float32Matrix:
         """Return the query's vector, shape (1, dim). It depends on no right, but how fast it comes tells that somebody had it made."""
