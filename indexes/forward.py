@@ -24,9 +24,8 @@ import numpy.typing as npt
 from indexes.errors import BuildCorrupt
 
 K1 = 0.45
-"""How soon a term's repetitions stop to count; chosen on train splits, see eval/LOG.md."""
 B = 0.85
-"""How far a text's length is made up for, in [0, 1]."""
+"""Chosen on train splits and development sets, see eval/LOG.md: in a short chunk a word's second time says little."""
 
 Analyze = Callable[[str], list[str]]
 FloatMatrix = npt.NDArray[np.float32]
@@ -114,7 +113,13 @@ class ForwardIndex:
         return len(self._lengths)
 
     def term_scores(
-        self, terms: Sequence[str], rows: npt.NDArray[np.int64], *, weights: npt.NDArray[np.float64]
+        self,
+        terms: Sequence[str],
+        rows: npt.NDArray[np.int64],
+        *,
+        weights: npt.NDArray[np.float64],
+        k1: float = K1,
+        b: float = B,
     ) -> FloatMatrix:
         """Return what each term adds to the BM25 score of each row; a column's sum is the row's score.
 
@@ -122,10 +127,12 @@ class ForwardIndex:
             terms: analysed, each once.
             rows: any rows, each once.
             weights: shape (terms, 2): idf in title and text, times the field's weight.
+            k1: how soon a term's repetitions stop to count, at least 0.
+            b: how far a text's length is made up for, in [0, 1].
         Returns:
             float32, shape (terms, rows), each at least 0.
         Cost: linear in the terms that the rows hold: about 0.4 ms for 200 rows of 100.
-        Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework; k1 = 0.45, b = 0.85.
+        Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework.
         """
         scores = np.zeros((len(terms), len(rows)), np.float32)
         if not len(terms) or not len(rows):
@@ -139,7 +146,7 @@ class ForwardIndex:
         which, column = order[place[hit]], columns[hit]
         counts = self._counts[entries[hit]].astype(np.float64)
         lengths = self._lengths[rows[column]] / self._mean_lengths
-        parts = counts * (K1 + 1) / (counts + K1 * (1 - B + B * lengths))
+        parts = counts * (k1 + 1) / np.maximum(counts + k1 * (1 - b + b * lengths), 1e-9)
         scores[which, column] = (parts * weights[which]).sum(axis=1)
         return scores
 

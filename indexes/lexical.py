@@ -19,7 +19,7 @@ import numpy as np
 
 from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
 from indexes.errors import BuildCorrupt, ConfigError, UnsupportedFilter
-from indexes.forward import ForwardIndex, ForwardWriter
+from indexes.forward import K1, B, ForwardIndex, ForwardWriter
 from indexes.vectors import RowScores
 
 ANALYSIS = "words-lower-fold-snowball-en/2"
@@ -213,7 +213,13 @@ class LexicalIndex:
         return scores
 
     def term_scores(
-        self, query: str, rows: np.ndarray[Any, np.dtype[np.int64]], *, access: AccessFilter
+        self,
+        query: str,
+        rows: np.ndarray[Any, np.dtype[np.int64]],
+        *,
+        access: AccessFilter,
+        k1: float = K1,
+        b: float = B,
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return what each term of the query adds to the score of each row, shape (terms, rows). `access` must cover the rows.
 
@@ -223,7 +229,9 @@ class LexicalIndex:
             return self.scores(query, rows, access=access)[None]
         terms = self.terms(query)[:_MAX_QUERY_TERMS]
         idfs = [[weight * self._rarity(name, term, access)[0] for name, weight in FIELDS] for term in terms]
-        return self._forward.term_scores(terms, rows, weights=np.array(idfs).reshape(len(terms), len(FIELDS)))
+        return self._forward.term_scores(
+            terms, rows, weights=np.array(idfs).reshape(len(terms), len(FIELDS)), k1=k1, b=b
+        )
 
     def similarity(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return how alike the words of the rows are, shape (rows, rows), in [0, 1]; see `ForwardIndex.similarity`.

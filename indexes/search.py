@@ -13,6 +13,7 @@ from indexes.access import AccessFilter, BoolVector
 from indexes.arrays import Float32Matrix
 from indexes.builds import Build
 from indexes.errors import ConfigError
+from indexes.forward import K1, B
 from indexes.fusion import (
     DENSE_CONTEXT,
     DENSE_WEIGHT,
@@ -45,6 +46,7 @@ class FusionSettings:
         candidates: how many each part brings.
         dense_weight: of the cosines, in [0, 1]; the words have the rest.
         dense_context, lexical_context: how much of a chunk's score is its document's, in [0, 1].
+        k1, b: of BM25 over the candidates, at least 0 and in [0, 1]; see `ForwardIndex.term_scores`.
         diversity: how much being unlike the hits before counts, in [0, 1); 0 leaves the order alone.
         rerank: a model that reads the first `rerank_depth` hits with the query: `off`, `packaged`, or any sentence-transformers
             CrossEncoder by name or folder. It needs texts, so `rag.rerank` applies it.
@@ -56,6 +58,8 @@ class FusionSettings:
     dense_weight: float = DENSE_WEIGHT
     dense_context: float = DENSE_CONTEXT
     lexical_context: float = LEXICAL_CONTEXT
+    k1: float = K1
+    b: float = B
     diversity: float = 0.0
     rerank: str = "off"
     rerank_depth: int = 20
@@ -63,9 +67,11 @@ class FusionSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.candidates <= MAX_CANDIDATES:
             raise ConfigError(f"candidates is {self.candidates}, it must be 1 to {MAX_CANDIDATES}")
-        for name in ("dense_weight", "dense_context", "lexical_context"):
+        for name in ("dense_weight", "dense_context", "lexical_context", "b"):
             if not 0.0 <= (value := getattr(self, name)) <= 1.0:
                 raise ConfigError(f"{name} is {value}, it must lie between 0 and 1")
+        if not 0.0 <= self.k1 <= 100.0:
+            raise ConfigError(f"k1 is {self.k1}, it must lie between 0 and 100")
         if not 0.0 <= self.diversity < 1.0:
             raise ConfigError(f"diversity is {self.diversity}, it must be at least 0 and less than 1")
         if not self.rerank:
@@ -132,7 +138,7 @@ def _fused(
     """
     scored, groups = build.siblings.around(rows)
     dense = with_document_mean(build.vectors.scores(vector, scored), groups, share=fusion.dense_context)
-    terms = build.lexical.term_scores(query, scored, access=access)
+    terms = build.lexical.term_scores(query, scored, access=access, k1=fusion.k1, b=fusion.b)
     lexical = with_document_terms(terms, groups, share=fusion.lexical_context)
     own = np.searchsorted(scored, rows)
     return convex(dense[own], lexical[own], dense_weight=fusion.dense_weight)

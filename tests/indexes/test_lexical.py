@@ -109,7 +109,7 @@ def test_what_stands_in_unreadable_rows_changes_no_score(tmp_path: Path, moved: 
     rows = np.arange(5, dtype=np.int32)
     found = []
     for number, secret in enumerate(["merger talks now", "kiln repair soon"]):
-        texts = ["Rumours say merger soon", "Kiln text about heat", "Nothing of note here", secret, secret]
+        texts = ["Rumours say merger", "Kiln text about heat", "Nothing of note here", secret, secret]
         folder = tmp_path / str(number)
         built = np.zeros_like(classes) if moved else classes
         build_lexical((LexicalRow(row, int(built[row]), "", text) for row, text in enumerate(texts)), folder)
