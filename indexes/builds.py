@@ -4,7 +4,7 @@
                       rows.npz          row -> chunk id, document ordinal, ACL class at build time
                       documents.json    document ordinal -> document id
                       vectors.index     the vector backend's file or folder
-                      lexical/          tantivy
+                      lexical/          tantivy, and the forward index
 
 A build is written aside under a temporary name, synced, and renamed into place; a reader never sees half of one.
 """
@@ -34,6 +34,7 @@ from indexes.errors import BuildCorrupt, IndexBackendError, LoremillError
 from indexes.lexical import ANALYSIS, LexicalRow
 from indexes.lexical_backends import LexicalSearch, lexical_backend
 from indexes.qdrant_store import remove_collection
+from indexes.siblings import Siblings
 from indexes.vectors import Base, VectorIndex, VectorOptions, vector_backend
 from indexes.vocabulary import digest_all
 from indexes.where import Filter
@@ -308,8 +309,12 @@ class Build:
             raise BuildCorrupt(f"build {folder.name} cannot be read: {error}; ingest again with --full") from error
         config = self.manifest.config
         self.vectors: VectorIndex = vector_backend(config.vector_index, options).open(folder / "vectors.index")
+        self.siblings = Siblings(self._row_documents)
         self.lexical: LexicalSearch = lexical_backend(config.lexical_index, options).open(
-            folder / "lexical", row_documents=self._row_documents, built_classes=built_classes
+            folder / "lexical",
+            row_documents=self._row_documents,
+            built_classes=built_classes,
+            analysis=config.analysis,
         )
         self.folder = folder
         self._ordinals = {name: ordinal for ordinal, name in enumerate(self._document_ids)}

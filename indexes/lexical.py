@@ -2,7 +2,9 @@
 
 How rare a term is, is counted among the rows that the principal may read: a score must not tell what stands in the others.
 What is left of them is one number, the mean length of all rows.
-tantivy's own analysis: Unicode words, lower case, accents folded, English stop words out, Snowball stems.
+tantivy's own analysis: Unicode words, lower case, accents folded, Snowball stems of English. No stop words: their idf makes them
+light enough, "not" and "no" say something, and "die" or "in" are words of other languages too.
+tantivy finds; the forward index beside its files (indexes/forward.py) scores what was found, term by term.
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ from typing import Any
 import numpy as np
 
 from indexes.access import UNREADABLE, AccessFilter, BoolVector, Int32Vector
-from indexes.errors import BuildCorrupt, DependencyMissing, UnsupportedFilter
+from indexes.errors import BuildCorrupt, ConfigError, DependencyMissing, UnsupportedFilter
+from indexes.forward import K1, B, ForwardIndex, ForwardWriter
 from indexes.vectors import RowScores, VectorOptions
 
-ANALYSIS = "words-lower-fold-stop-snowball-en/1"
+ANALYSIS = "words-lower-fold-snowball-en/2"
+_WITH_STOP_WORDS = "words-lower-fold-stop-snowball-en/1"
 TITLE_WEIGHT = 0.5
 """Weight of the title and heading field beside the text; chosen on SciFact train, see eval/LOG.md."""
+FIELDS = (("title", TITLE_WEIGHT), ("text", 1.0))
 
+_TERMS = "terms"
 _WRITER_BYTES = 256_000_000
 MAX_QUERY_TERMS = 256
 _RARITIES_KEPT = 100_000
@@ -41,14 +47,15 @@ class LexicalRow:
     text: str
 
 
-def analyzer() -> Any:
-    """Return what turns text into terms, for postings and queries of every backend; `ANALYSIS` names it."""
+def analyzer(analysis: str = ANALYSIS) -> Any:
+    """Return what turns text into terms, for postings and queries of every backend."""
     from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
     builder = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.remove_long(60)).filter(Filter.lowercase())
-    return (
-        builder.filter(Filter.ascii_fold()).filter(Filter.stopword("english")).filter(Filter.stemmer("english")).build()
-    )
+    builder = builder.filter(Filter.ascii_fold())
+    if analysis == _WITH_STOP_WORDS:
+        builder = builder.filter(Filter.stopword("english"))
+    return builder.filter(Filter.stemmer("english")).build()
 
 
 def _schema() -> Any:
@@ -65,13 +72,16 @@ def _schema() -> Any:
 def build_lexical(rows: Iterable[LexicalRow], path: Path) -> None:
     """Write the index of `rows` (row numbers count from 0) into the folder `path`, created if missing.
 
-    Cost: about 15 microseconds a row; one thread, so that equal input gives equal order.
+    Cost: about 0.1 ms a row; one thread, so that equal input gives equal order.
     """
     from tantivy import Document, Index
 
+    analyse = analyzer()
+    forward = ForwardWriter(analyse.analyze)
+
     path.mkdir(parents=True, exist_ok=True)
     index = Index(_schema(), path=str(path))
-    index.register_tokenizer("loremill", analyzer())
+    index.register_tokenizer("loremill", analyse)
     writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
     for number, row in enumerate(rows):
         document = Document()
@@ -81,8 +91,10 @@ def build_lexical(rows: Iterable[LexicalRow], path: Path) -> None:
         document.add_unsigned("document", row.document)
         document.add_unsigned("acl", row.acl_class)
         writer.add_document(document)
+        forward.add(row.title, row.text)
     writer.commit()
     writer.wait_merging_threads()
+    forward.save(path / _TERMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,8 @@ class _Policy:
     others: Int32Vector
     others_were: Int32Vector
     others_are: Int32Vector
-    rarity: dict[tuple[frozenset[int], str, str], float] = field(default_factory=dict)
+    rarity: dict[tuple[frozenset[int], str, str], tuple[float, float]] = field(default_factory=dict)
+    """By readable classes, field and term: its idf among the readable rows, and that over tantivy's, which counts all."""
     readable: dict[frozenset[int], tuple[int, Any]] = field(default_factory=dict)
     """By readable classes: how many rows that are, and the clause that admits them."""
 
@@ -132,19 +145,24 @@ class TantivyBackend:
     def build(self, rows: Iterable[LexicalRow], path: Path) -> None:
         build_lexical(rows, path)
 
-    def open(self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector) -> LexicalIndex:
-        return LexicalIndex(path, row_documents=row_documents, built_classes=built_classes)
+    def open(
+        self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector, analysis: str = ANALYSIS
+    ) -> LexicalIndex:
+        return LexicalIndex(path, row_documents=row_documents, built_classes=built_classes, analysis=analysis)
 
 
 class LexicalIndex:
     """One build's postings, opened for reading."""
 
-    def __init__(self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector) -> None:
+    def __init__(
+        self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector, analysis: str = ANALYSIS
+    ) -> None:
         """Open the folder.
 
         Args:
             row_documents: document ordinal of each row.
             built_classes: ACL class of each row when the build was made.
+            analysis: the one that it was made with; the first one had no forward index, and stop words.
         """
         from tantivy import Index
 
@@ -152,7 +170,8 @@ class LexicalIndex:
             index = Index.open(str(path))
         except ValueError as error:
             raise BuildCorrupt(f"lexical index cannot be read: {error}; ingest again with --full") from error
-        self._analyzer = analyzer()
+        self._analyzer = analyzer(analysis)
+        self._forward = None if analysis == _WITH_STOP_WORDS else ForwardIndex(path / _TERMS)
         index.register_tokenizer("loremill", self._analyzer)
         self._schema = index.schema
         self._searcher = index.searcher()
@@ -243,6 +262,37 @@ class LexicalIndex:
             scores[place[int(row)]] = score
         return scores
 
+    def term_scores(
+        self,
+        query: str,
+        rows: np.ndarray[Any, np.dtype[np.int64]],
+        *,
+        access: AccessFilter,
+        k1: float = K1,
+        b: float = B,
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return what each term of the query adds to the score of each row, shape (terms, rows). `access` must cover the rows.
+
+        A build of before the forward index has one line, `scores`.
+        """
+        if self._forward is None:
+            return self.scores(query, rows, access=access)[None]
+        terms = self.terms(query)[:MAX_QUERY_TERMS]
+        idfs = [[weight * self._rarity(name, term, access)[0] for name, weight in FIELDS] for term in terms]
+        return self._forward.term_scores(
+            terms, rows, weights=np.array(idfs).reshape(len(terms), len(FIELDS)), k1=k1, b=b
+        )
+
+    def similarity(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return how alike the words of the rows are, shape (rows, rows), in [0, 1]; see `ForwardIndex.similarity`.
+
+        Raises:
+            ConfigError: the build is of before the forward index.
+        """
+        if self._forward is None:
+            raise ConfigError("this build knows no words of its chunks: ingest again, or set diversity to 0")
+        return self._forward.similarity(rows)
+
     def holds(self, row: int, terms: Iterable[str]) -> bool:
         """Has the row a posting for each of the terms in its text? For `verify`: no rights are asked."""
         from tantivy import Occur, Query
@@ -261,34 +311,36 @@ class LexicalIndex:
 
         clauses = []
         for term in self.terms(query)[:MAX_QUERY_TERMS]:
-            for name, weight in (("text", 1.0), ("title", TITLE_WEIGHT)):
-                boost = weight * self._readable_rarity(name, term, access)
+            for name, weight in FIELDS:
+                boost = weight * self._rarity(name, term, access)[1]
                 clause = Query.term_query(self._schema, name, term, "freq")
                 clauses.append((Occur.Should, clause if boost == 1.0 else Query.boost_query(clause, boost)))
         return Query.boolean_query(clauses) if clauses else None
 
-    def _readable_rarity(self, name: str, term: str, access: AccessFilter) -> float:
-        """Return what turns the term's idf over all rows into its idf over the readable ones, kept until rights change."""
+    def _rarity(self, name: str, term: str, access: AccessFilter) -> tuple[float, float]:
+        """Return the term's idf among the readable rows, and that over its idf among all; kept until rights change."""
         key = (access.classes, name, term)
         known = self._assigned().rarity
-        if (factor := known.get(key)) is None:
+        if (rarity := known.get(key)) is None:
             if len(known) >= _RARITIES_KEPT:
                 known.clear()
-            factor = known[key] = self._rarity_factor(name, term, access)
-        return factor
+            rarity = known[key] = self._count_rarity(name, term, access)
+        return rarity
 
-    def _rarity_factor(self, name: str, term: str, access: AccessFilter) -> float:
+    def _count_rarity(self, name: str, term: str, access: AccessFilter) -> tuple[float, float]:
         from tantivy import Occur, Query
 
         n_readable, readable = self._readable(access)
+        among_all = idf(len(self), self._searcher.doc_freq(name, term))
         if n_readable == len(self) or readable is None:
-            return 1.0
+            return among_all, 1.0
         both = Query.boolean_query(
             [(Occur.Must, Query.term_query(self._schema, name, term, "basic")), (Occur.Must, readable)]
         )
         holding_readable = self._searcher.search(both, 1, count=True).count
         # Also for a term that no row holds: to skip it would show in the time which terms others' documents hold.
-        return idf(n_readable, holding_readable) / idf(len(self), self._searcher.doc_freq(name, term))
+        among_readable = idf(n_readable, holding_readable)
+        return among_readable, among_readable / among_all
 
     def _access_query(self, access: AccessFilter, where: BoolVector | None) -> Any | None:
         """Return the clause that admits exactly the readable rows, or None where there are none."""

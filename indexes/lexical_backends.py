@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.errors import ConfigError
-from indexes.lexical import LexicalRow
+from indexes.forward import K1, B
+from indexes.lexical import ANALYSIS, LexicalRow
 from indexes.vectors import RowScores, VectorOptions
 
 
@@ -30,6 +31,16 @@ class LexicalSearch(Protocol):
     def scores(self, query: str, rows: npt.NDArray[np.int64], *, access: AccessFilter) -> npt.NDArray[np.float32]:
         """Return the scores of the given rows, as `search` gives them, 0 where no term is shared. `access` must cover the rows."""
 
+    def term_scores(
+        self, query: str, rows: npt.NDArray[np.int64], *, access: AccessFilter, k1: float = K1, b: float = B
+    ) -> npt.NDArray[np.float32]:
+        """Return what each term of the query adds to the score of each row, shape (terms, rows), or all terms in one line where the
+        index cannot tell them apart. `access` must cover the rows; `k1` and `b` hold where the index keeps frequencies.
+        """
+
+    def similarity(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return how alike the words of the rows are, shape (rows, rows), in [0, 1]; ConfigError where the index cannot tell."""
+
     def holds(self, row: int, terms: Iterable[str]) -> bool:
         """Has the row a posting for each of the terms in its text? For `verify`: no rights are asked."""
 
@@ -43,12 +54,15 @@ class LexicalBackend(Protocol):
     def build(self, rows: Iterable[LexicalRow], path: Path) -> None:
         """Write the index of `rows` (row numbers count from 0) into the folder `path`, created if missing."""
 
-    def open(self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector) -> LexicalSearch:
+    def open(
+        self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector, analysis: str = ANALYSIS
+    ) -> LexicalSearch:
         """Open what `build` wrote.
 
         Args:
             row_documents: document ordinal of each row.
             built_classes: ACL class of each row when the build was made.
+            analysis: the one that it was made with.
         Raises:
             BuildCorrupt: it cannot be read.
         """

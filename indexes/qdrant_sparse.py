@@ -21,8 +21,9 @@ import numpy as np
 
 from indexes.access import AccessFilter, BoolVector, Int32Vector
 from indexes.arrays import Int64Vector
-from indexes.errors import BuildCorrupt, DependencyMissing, UnsupportedFilter
-from indexes.lexical import MAX_QUERY_TERMS, TITLE_WEIGHT, LexicalRow, analyzer, idf
+from indexes.errors import BuildCorrupt, ConfigError, DependencyMissing, UnsupportedFilter
+from indexes.forward import K1, B
+from indexes.lexical import ANALYSIS, MAX_QUERY_TERMS, TITLE_WEIGHT, LexicalRow, analyzer, idf
 from indexes.qdrant_engine import ClientEngine
 from indexes.qdrant_filter import Layout, Rights
 from indexes.qdrant_search import Float32Vector, SparseQuery, candidates
@@ -60,7 +61,9 @@ class SparseBackend:
             classes = np.array(spool.classes, np.int32)
             write_collection(path / "pointer.json", self._options, 0, spool.batches(), classes, **_schema())
 
-    def open(self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector) -> SparseIndex:
+    def open(
+        self, path: Path, *, row_documents: Int32Vector, built_classes: Int32Vector, analysis: str = ANALYSIS
+    ) -> SparseIndex:
         """See `LexicalBackend.open`; classes at build time are those that were written with the postings."""
         store, classes = open_collection(path / "pointer.json", self._options, **_schema())
         try:
@@ -68,7 +71,7 @@ class SparseBackend:
             numbers = {term: number for number, term in enumerate(terms)}
         except (OSError, ValueError, TypeError) as error:
             raise BuildCorrupt(f"lexical index cannot be read: {error}; ingest again with --full") from error
-        return SparseIndex(ClientEngine(store, using=_VECTOR), numbers, classes)
+        return SparseIndex(ClientEngine(store, using=_VECTOR), numbers, classes, analysis)
 
 
 @dataclass(slots=True)
@@ -122,12 +125,14 @@ def _weights(frequencies: Any, mean: float) -> Any:
 class SparseIndex:
     """One build's postings as sparse vectors. The surface of `LexicalIndex`."""
 
-    def __init__(self, engine: ClientEngine, numbers: dict[str, int], built_classes: Int32Vector) -> None:
+    def __init__(
+        self, engine: ClientEngine, numbers: dict[str, int], built_classes: Int32Vector, analysis: str = ANALYSIS
+    ) -> None:
         self._engine = engine
         self._numbers = numbers
         self._layout = Layout(built_classes)
         self._rows = len(built_classes)
-        self._analyzer = analyzer()
+        self._analyzer = analyzer(analysis)
         self._state: tuple[Rights, dict[tuple[frozenset[int], str], float]] | None = None
 
     def __len__(self) -> int:
@@ -153,6 +158,18 @@ class SparseIndex:
         """See `LexicalIndex.scores`."""
         rights, rarity = self._assigned()
         return self._score(self._query(query, access, rights, rarity), rows)
+
+    def term_scores(
+        self, query: str, rows: Int64Vector, *, access: AccessFilter, k1: float = K1, b: float = B
+    ) -> Float32Vector:
+        """See `LexicalSearch.term_scores`: all terms in one line, by the constants that the weights were written with."""
+        return self.scores(query, rows, access=access)[None]
+
+    def similarity(self, rows: Int64Vector) -> Float32Vector:
+        """See `LexicalSearch.similarity`."""
+        raise ConfigError(
+            "lexical_index = qdrant does not tell how alike chunks are: set diversity to 0, or use tantivy"
+        )
 
     def holds(self, row: int, terms: Iterable[str]) -> bool:
         """See `LexicalIndex.holds`."""

@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     max_query_chars: int = Field(20_000, ge=1, description="longer queries are refused")
     parse_timeout_s: float = Field(60.0, gt=0)
     parse_workers: int = Field(0, ge=0, description="documents parsed at once; 0 means one a core")
+    diversity: float = Field(
+        0.0, ge=0.0, lt=1.0, description="how much being unlike the hits before counts in a hybrid search"
+    )
+    rerank: str = Field(
+        "off", min_length=1, description="off, packaged, or a sentence-transformers CrossEncoder by name or folder"
+    )
+    rerank_depth: int = Field(20, ge=1, le=1000, description="hits that the reranker reads")
     generator: str = Field("extractive", description="extractive, openai or gguf")
     openai_base_url: str = ""
     openai_model: str = ""

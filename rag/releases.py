@@ -48,11 +48,18 @@ class ReleaseServing:
     index: str = "faiss"
     lexical: str = "tantivy"
     options: VectorOptions = field(default_factory=VectorOptions)
+    retrieval: FusionSettings = field(default_factory=FusionSettings)
 
     @classmethod
     def of(cls, settings: Settings) -> ReleaseServing:
-        """Return what the settings say of new builds."""
-        return cls(settings.generator, settings.vector_index, settings.lexical_index, VectorOptions.of(settings))
+        """Return what the settings say of new builds and releases."""
+        return cls(
+            settings.generator,
+            settings.vector_index,
+            settings.lexical_index,
+            VectorOptions.of(settings),
+            FusionSettings(diversity=settings.diversity, rerank=settings.rerank, rerank_depth=settings.rerank_depth),
+        )
 
     def vector_index(self) -> str:
         return self.index
@@ -61,10 +68,11 @@ class ReleaseServing:
         return self.lexical
 
     def live(self, catalog: Catalog, collection: str) -> Live | None:
+        """Return what is served; None where that is nothing, or retrieval settings have changed since: then it is released anew."""
         known = collection in catalog.collections()
         release = live_release(catalog, collection) if known else None
         manifest = None if release is None else build_manifest(catalog, collection, release.build)
-        if release is None or manifest is None:
+        if release is None or manifest is None or release.retrieval != asdict(self.retrieval):
             return None
         return Live(release.id, release.build, manifest.config)
 
@@ -74,12 +82,11 @@ class ReleaseServing:
 
         from indexes.tables import collections, releases
 
-        retrieval = asdict(FusionSettings())
         row = {
             "build_id": manifest.build_id,
             "prompt": DEFAULT_PROMPT,
             "generator": self.generator,
-            "retrieval": retrieval,
+            "retrieval": asdict(self.retrieval),
         }
         release_id = "r" + digest(json.dumps(row, sort_keys=True))[:15]
         row |= {"release_id": release_id, "collection": collection, "created": now()}

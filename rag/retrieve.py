@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from indexes.access import AccessFilter, BoolVector
 from indexes.arrays import Float32Matrix
 from indexes.audit import SeenChunk
@@ -22,8 +24,10 @@ from indexes.vectors import Plan, VectorOptions
 from indexes.vocabulary import Hit, Principal
 from indexes.where import And, Filter
 from indexes.where_json import parse
+from ingest.embed import embedding_text
 from rag.cache import Cache, Key, Scope
 from rag.releases import Release
+from rag.rerank import OFF, make_reranker, reranked
 from rag.serving import Serving
 
 MAX_TOP_K = 1000
@@ -32,11 +36,15 @@ _CONFIRM_TRIES = 4
 _CHARS_PER_ROW = 40  # a chunk id and a score
 
 
+_Rows = tuple[tuple[str, float], ...]
+"""Chunk ids with scores; no text."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """What is kept of a search: chunk ids with scores, and how they were found; no text."""
+    """What is kept of a search, and how it was found."""
 
-    rows: tuple[tuple[str, float], ...]
+    rows: _Rows
     plan: Plan | None
 
 
@@ -240,25 +248,44 @@ class Retriever:
         vector = None if wanted.mode is SearchMode.LEXICAL else self._embed(wanted.query, scope)
         embedded = time.perf_counter()
         release, build = self._serving.release(state), self._serving.build(state)
+        fusion = FusionSettings.stored(release.retrieval)
+        reads = fusion.rerank != OFF and wanted.mode is SearchMode.HYBRID
         found = search_rows(
             build,
             wanted.query,
             vector=vector,
-            top_k=wanted.top_k,
+            top_k=max(wanted.top_k, fusion.rerank_depth) if reads else wanted.top_k,
             mode=wanted.mode,
             access=access,
             where=None if wanted.where is None else self._passing(build, wanted.where, state, access),
-            fusion=FusionSettings(**release.retrieval),
+            fusion=fusion,
             recall=self._recall,
         )
         rows = tuple(zip(build.chunk_ids(found.rows), map(float, found.scores), strict=True))
-        return _Ranked(rows, found.plan), embedded - started
+        if reads:
+            rows = self._reread(wanted.query, rows, fusion, access=access, scope=scope)
+        return _Ranked(rows[: wanted.top_k], found.plan), embedded - started
 
     def _passing(self, build: Build, where: Filter, state: CollectionState, access: AccessFilter) -> BoolVector:
         def values(keys: Sequence[str], since: int | None) -> Iterable[tuple[str, Sequence[Any]]]:
             return self._catalog.field_values(state.collection, keys, since=since)
 
         return build.rows_matching(where, values, access=access, epoch=state.epoch)
+
+    def _reread(self, query: str, found: _Rows, fusion: FusionSettings, *, access: AccessFilter, scope: Scope) -> _Rows:
+        """Return the hits in the order of a model that reads the first of them, confirmed before it sees their texts.
+
+        Where one of them is lost they stay as they are: `search` confirms again, finds them short and searches anew.
+        """
+        first = [chunk_id for chunk_id, _ in found[: fusion.rerank_depth]]
+        confirmed = self._catalog.confirm(scope.collection, first, access=access)
+        if not first or len(confirmed) < len(first):
+            return found
+        chunks = [confirmed[chunk_id] for chunk_id in first]
+        texts = [embedding_text(one.title, one.chunk.headings, one.chunk.text) for one in chunks]
+        logits = make_reranker(fusion.rerank).scores(query, texts, readers=scope.readers)
+        order, scores = reranked(np.array([score for _, score in found], np.float32), logits)
+        return tuple((found[place][0], float(score)) for place, score in zip(order.tolist(), scores, strict=True))
 
     def _embed(self, query: str, scope: Scope) -> Float32Matrix:
         """Return the query's vector, shape (1, dim). It depends on no right, but how fast it comes tells that somebody had it made."""

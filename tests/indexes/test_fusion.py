@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.fusion import convex, reciprocal_rank, theoretical_min_max
+from indexes.fusion import (
+    convex,
+    marginal_relevance,
+    reciprocal_rank,
+    theoretical_min_max,
+    with_document_mean,
+    with_document_terms,
+)
 
 
 def vector(*values: float) -> np.ndarray:
@@ -29,6 +36,45 @@ def test_the_convex_combination_is_the_weighted_sum_of_the_scaled_scores() -> No
     #      dense' = (1, 0.5, 0), lexical' = (0, 0.25, 1)
     fused = convex(vector(1.0, 0.0, -1.0), vector(0.0, 2.0, 8.0), dense_weight=0.75)
     assert fused.tolist() == [0.75, 0.75 * 0.5 + 0.25 * 0.25, 0.25]
+
+
+GROUPS = np.array([1, 0, 1])
+"""The first and the last chunk are of one document."""
+
+
+def test_a_chunk_has_a_share_of_the_mean_of_its_document() -> None:
+    assert with_document_mean(vector(1.0, 0.5, 0.0), GROUPS, share=0.5).tolist() == [0.75, 0.5, 0.25]
+    assert with_document_mean(vector(1.0, 0.5, 0.0), GROUPS, share=0.0).tolist() == [1.0, 0.5, 0.0]
+    assert with_document_mean(vector(), GROUPS[:0], share=0.5).tolist() == []
+
+
+def test_a_chunk_has_a_share_of_what_its_document_says_of_each_term() -> None:
+    #                     chunk:  0    1    2         own sums 4, 4, 3; document 0+2: max(4, 1) + max(0, 2) = 6
+    terms = np.array([[4.0, 2.0, 1.0], [0.0, 2.0, 2.0]], dtype=np.float32)
+    assert with_document_terms(terms, GROUPS, share=0.5).tolist() == [5.0, 4.0, 4.5]
+    assert with_document_terms(terms, GROUPS, share=0.0).tolist() == [4.0, 4.0, 3.0]
+    assert with_document_terms(terms[:0], GROUPS, share=0.5).tolist() == [0.0, 0.0, 0.0]
+    assert with_document_terms(terms[:, :0], GROUPS[:0], share=0.5).tolist() == []
+
+
+def test_marginal_relevance_passes_over_what_was_said_already() -> None:
+    #  1 is as good as a copy of 0: 0.5 * 0.75 - 0.5 * 1 = -0.125, while 2 is 0.5 * 0.5 - 0 = 0.25
+    alike = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=np.float32)
+    places, values = marginal_relevance(vector(1.0, 0.75, 0.5), alike, diversity=0.5, top_k=3)
+    assert places.tolist() == [0, 2, 1]
+    assert values.tolist() == [0.5, 0.25, -0.125]
+    assert marginal_relevance(vector(1.0, 0.75, 0.5), alike, diversity=0.0, top_k=2)[0].tolist() == [0, 1]
+    assert marginal_relevance(vector(), alike[:0, :0], diversity=0.5, top_k=3)[0].tolist() == []
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=12), st.floats(0, 0.875, width=32), st.integers(0, 99))
+def test_marginal_relevance_chooses_each_once_by_descending_value(
+    found: list[float], diversity: float, seed: int
+) -> None:
+    alike = np.random.default_rng(seed).random((len(found), len(found)), dtype=np.float32)
+    places, values = marginal_relevance(vector(*found), alike, diversity=diversity, top_k=len(found))
+    assert sorted(places.tolist()) == list(range(len(found)))
+    assert (np.diff(values) <= 0).all()
 
 
 def test_reciprocal_rank_fusion_sums_one_over_sixty_plus_rank() -> None:

@@ -140,7 +140,7 @@ def test_what_stands_in_unreadable_rows_changes_no_score(backend: LexicalBackend
     rows = np.arange(5, dtype=np.int32)
     found = []
     for number, secret in enumerate(["merger talks now", "kiln repair soon"]):
-        texts = ["Rumours of a merger are false", "Kiln text about heat", "Nothing of note here", secret, secret]
+        texts = ["Rumours say merger", "Kiln text about heat", "Nothing of note here", secret, secret]
         folder = tmp_path / str(number)
         built = np.zeros_like(classes) if moved else classes
         backend.build((LexicalRow(row, int(built[row]), "", text) for row, text in enumerate(texts)), folder)
@@ -234,7 +234,7 @@ def test_a_damaged_folder_is_reported_as_a_corrupt_build(
         meta.write_text(meta.read_text()[:50])
     else:
         for path in copy.iterdir():
-            if path != meta:
+            if path.is_file() and path != meta:
                 path.unlink()
     with pytest.raises(BuildCorrupt, match="--full"):
         open_index(backend, copy)
