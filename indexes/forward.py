@@ -100,7 +100,7 @@ class ForwardIndex:
         """
         try:
             starts, terms, counts, lengths = (
-                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _FILES
+                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray) for name in _FILES
             )
         except (OSError, ValueError) as error:
             raise BuildCorrupt(f"the terms of rows cannot be read: {error}; ingest again with --full") from error

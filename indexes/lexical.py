@@ -294,9 +294,14 @@ class LexicalIndex:
         return self._forward.similarity(rows)
 
     def holds(self, row: int, terms: Iterable[str]) -> bool:
-        """Has the row a posting for each of the terms in its text? For `verify`: no rights are asked."""
+        """Has the row a posting, and an entry, for each of the terms in its text? For `verify`: no rights are asked."""
         from tantivy import Occur, Query
 
+        terms = list(terms)
+        if self._forward is not None:
+            in_text = np.tile([0.0, 1.0], (len(terms), 1))
+            if not self._forward.term_scores(terms, np.array([row]), weights=in_text).all():
+                return False
         clauses = [Query.term_query(self._schema, "text", term, "basic") for term in terms]
         clauses.append(Query.term_query(self._schema, "row", row))
         every = Query.boolean_query([(Occur.Must, clause) for clause in clauses])

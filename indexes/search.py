@@ -56,7 +56,7 @@ class FusionSettings:
         ConfigError: a value is out of range.
     """
 
-    candidates: int = 50
+    candidates: int = 100
     dense_weight: float = DENSE_WEIGHT
     dense_context: float = DENSE_CONTEXT
     lexical_context: float = LEXICAL_CONTEXT

@@ -33,6 +33,7 @@ from ingest.embed import embedding_text
 from rag.rerank import make_reranker, reranked
 
 TOP_K = 100
+"""So that a ranking of documents is as long as it is judged, whatever their chunks."""
 STOP_WORDS = frozenset(
     [
         *("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not"),
@@ -51,6 +52,8 @@ class Variant:
     mode: SearchMode = SearchMode.HYBRID
     rewrite: Callable[[str], str] = str
     """What is done to the words of a query; its vector stays."""
+    top_k: int = TOP_K
+    """Chunks asked for: never fewer candidates than that are looked at."""
 
 
 def without_stop_words(query: str) -> str:
@@ -72,8 +75,8 @@ VARIANTS: Mapping[str, Variant] = {
         FusionSettings(dense_weight=0.7, dense_context=0.0, lexical_context=0.0, k1=1.2, b=0.75),
         rewrite=without_stop_words,
     ),
-    "30 candidates": Variant(FusionSettings(candidates=30)),
-    "100 candidates": Variant(FusionSettings(candidates=100)),
+    "50 candidates": Variant(FusionSettings(candidates=50), top_k=50),
+    "30 candidates": Variant(FusionSettings(candidates=30), top_k=30),
     "diversity .1": Variant(FusionSettings(diversity=0.1)),
     "diversity .3": Variant(FusionSettings(diversity=0.3)),
 }
@@ -130,7 +133,7 @@ def search(prepared: Prepared, number: int, variant: Variant, *, rerank: str = "
     """Return the chunks found for one query, best first, without the document that it is taken from."""
     subject, query = prepared.subject, prepared.subject.queries[number]
     found = search_rows(
-        prepared.build, variant.rewrite(query.text), vector=prepared.asked[number : number + 1], top_k=TOP_K,
+        prepared.build, variant.rewrite(query.text), vector=prepared.asked[number : number + 1], top_k=variant.top_k,
         mode=variant.mode, access=prepared.access, fusion=variant.fusion,
     )  # fmt: skip
     rows, scores = found.rows, found.scores

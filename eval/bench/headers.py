@@ -141,7 +141,7 @@ def _read(folder: Path, embedder: Embedder, *, max_tokens: int) -> tuple[tuple[C
 def rankings(
     corpus: Corpus, task: Task, vectors: Float32Matrix, asked: Float32Matrix, lexical: LexicalIndex
 ) -> dict[str, list[list[str]]]:
-    """Return, for dense and hybrid search, each query's ranked units, fused as `indexes.search` does it."""
+    """Return, for dense and hybrid search, each query's ranked units, fused without their documents' context."""
     access = readable_classes({0: Acl(("everyone",))}, tenant=TENANT, principal=READER)
     ranked: dict[str, list[list[str]]] = {"dense": [], "hybrid": []}
     for query, cosines in zip(task.queries, asked @ vectors.T, strict=True):

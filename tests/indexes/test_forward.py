@@ -143,3 +143,16 @@ def test_a_build_of_before_the_forward_index_gives_its_scores_in_one_line(tmp_pa
     assert old.terms("the kiln") == ["kiln"]
     found = old.term_scores("kiln", np.arange(2), access=access(1))
     assert found.tolist() == [new.scores("kiln", np.arange(2), access=access(1)).tolist()]
+
+
+def test_a_row_holds_a_term_where_postings_and_entries_both_say_so(tmp_path: Path) -> None:
+    index = lexical(tmp_path, ["the kiln", "parental leave"], [1, 1])
+    assert index.holds(0, ["kiln", "the"])
+    assert not index.holds(1, ["kiln"])
+    writer = ForwardWriter(_analyzer(ANALYSIS).analyze)
+    for text in ("words", "parental leave"):
+        writer.add("kiln", text)
+    writer.save(tmp_path / "terms")
+    index = LexicalIndex(tmp_path, row_documents=np.arange(2, dtype=np.int32), built_classes=np.ones(2, np.int32))
+    assert not index.holds(0, ["kiln"])
+    assert index.holds(1, index.terms("parental leave"))

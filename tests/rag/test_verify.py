@@ -262,10 +262,10 @@ def test_postings_of_another_text_are_named_though_every_file_is_as_the_manifest
     build_lexical((LexicalRow(0, 1, "", "words of nobody") for _ in rows), build / "lexical")
     content = json.loads((build / "manifest.json").read_text())
     files = {name: entry for name, entry in content["files"].items() if not name.startswith("lexical/")}
-    for path in (build / "lexical").iterdir():
-        if path.suffix != ".lock":
+    for path in (build / "lexical").rglob("*"):
+        if path.is_file() and path.suffix != ".lock":
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            files[f"lexical/{path.name}"] = {"bytes": path.stat().st_size, "sha256": digest}
+            files[path.relative_to(build).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest}
     (build / "manifest.json").write_text(json.dumps(content | {"files": files}))
     assert verify().faults == tuple(f"the postings of chunk {name} lack words of its text" for name, _ in rows)
 
