@@ -21,7 +21,7 @@ from indexes.columns import Columns
 from indexes.directory import Identity, Role
 from indexes.errors import ConfigError
 from indexes.faiss import FaissIndex
-from indexes.lexical import LexicalIndex, _idf
+from indexes.lexical import LexicalIndex, idf
 from indexes.membership import Membership
 from indexes.minilm import MiniLM
 from indexes.vectors import Found
@@ -110,7 +110,7 @@ def postings_are_not_filtered(patch: Patch) -> None:
 @mutant("scores")
 def rarity_is_counted_over_all_rows(patch: Patch) -> None:
     def count(self: Any, name: str, term: str, access: AccessFilter) -> tuple[float, float]:
-        return _idf(len(self), self._searcher.doc_freq(name, term)), 1.0
+        return idf(len(self), self._searcher.doc_freq(name, term)), 1.0
 
     patch.setattr(LexicalIndex, "_count_rarity", count)
 

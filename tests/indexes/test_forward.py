@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from indexes.access import AccessFilter
 from indexes.errors import BuildCorrupt
 from indexes.forward import ForwardIndex, ForwardWriter, term_digest
-from indexes.lexical import ANALYSIS, LexicalIndex, LexicalRow, _analyzer, build_lexical
+from indexes.lexical import ANALYSIS, LexicalIndex, LexicalRow, analyzer, build_lexical
 from indexes.vocabulary import Principal
 
 ROWS = [("", "kiln kiln heat"), ("kiln", "leave"), ("", "leave travel leave leave leave"), ("", "")]
@@ -75,13 +75,13 @@ def test_more_repetitions_than_a_byte_holds_count_as_a_byte_holds(tmp_path: Path
 
 @given(st.text(st.characters(codec="utf-8"), max_size=80) | st.text("aé -—ß👩休x'1_\x00\n", max_size=80))
 def test_words_are_those_of_the_whole_text_analysed_at_once(text: str) -> None:
-    analyzer = _analyzer(ANALYSIS)
-    assert ForwardWriter(analyzer.analyze)._digests(text) == [term_digest(term) for term in analyzer.analyze(text)]
+    analyse = analyzer(ANALYSIS)
+    assert ForwardWriter(analyse.analyze)._digests(text) == [term_digest(term) for term in analyse.analyze(text)]
 
 
 def test_words_that_an_analysis_drops_are_dropped() -> None:
-    analyzer = _analyzer(ANALYSIS)
-    found = ForwardWriter(analyzer.analyze)._digests(f"short {'long' * 30} end")
+    analyse = analyzer(ANALYSIS)
+    found = ForwardWriter(analyse.analyze)._digests(f"short {'long' * 30} end")
     assert found == [term_digest("short"), term_digest("end")]
 
 
@@ -149,7 +149,7 @@ def test_a_row_holds_a_term_where_postings_and_entries_both_say_so(tmp_path: Pat
     index = lexical(tmp_path, ["the kiln", "parental leave"], [1, 1])
     assert index.holds(0, ["kiln", "the"])
     assert not index.holds(1, ["kiln"])
-    writer = ForwardWriter(_analyzer(ANALYSIS).analyze)
+    writer = ForwardWriter(analyzer(ANALYSIS).analyze)
     for text in ("words", "parental leave"):
         writer.add("kiln", text)
     writer.save(tmp_path / "terms")
