@@ -117,11 +117,12 @@ def test_a_metadata_filter_is_anded(index: LexicalSearch) -> None:
 
 
 @pytest.mark.parametrize("sifted_from", [0, 10**9], ids=["a clause", "sifted"])
+@settings(deadline=None, max_examples=40)  # Qdrant's local mode filters in Python
 @given(chosen=st.sets(st.integers(0, DOCUMENTS - 1)), top_k=st.sampled_from([1, 5, 1000]), best_first=st.booleans())
 def test_a_filter_finds_the_same_as_a_clause_and_sifted(
-    folder: Path, sifted_from: int, chosen: set[int], top_k: int, best_first: bool
+    backend: LexicalBackend, folder: Path, sifted_from: int, chosen: set[int], top_k: int, best_first: bool
 ) -> None:
-    index = open_index(folder)
+    index = open_index(backend, folder)
     index.assign_classes(BUILT)
     if not best_first and chosen:  # those that pass rank last, so that too few are among the first
         scores = index.scores("budget", np.arange(len(BUILT), dtype=np.int64), access=access(*EVERYTHING))
