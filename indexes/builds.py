@@ -41,6 +41,7 @@ from indexes.where import Filter
 
 FORMAT = 1
 _BLOCK_ROWS = 4096
+_MASKS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +320,7 @@ class Build:
         self.folder = folder
         self._ordinals = {name: ordinal for ordinal, name in enumerate(self._document_ids)}
         self._columns = Columns(self._ordinals)
+        self._masks: dict[tuple[str, frozenset[int], int, int | None], BoolVector] = {}
         self._document_classes: Int32Vector = np.full(len(self._document_ids), UNREADABLE, dtype=np.int32)
         self._epoch: int | None = None
         self._lock = Lock()
@@ -370,10 +372,21 @@ class Build:
 
         Args:
             values: reads what the catalog of `epoch`, or a later one, has under some keys.
-        Cost: see `Columns.matching`; O(rows) in numpy.
+        Cost: see `Columns.matching`; O(rows) in numpy. The last masks are kept, so asking again within an epoch gives the same array.
         """
-        passing = self._columns.matching(where, values, epoch=epoch) & access.mask(self._document_classes)
-        return passing[self._row_documents] if len(self._row_documents) else np.zeros(0, dtype=bool)
+        with self._lock:
+            document_classes, carried = self._document_classes, self._epoch
+            key = repr(where), access.classes, epoch, carried
+            if (kept := self._masks.get(key)) is not None:
+                return kept
+        passing = self._columns.matching(where, values, epoch=epoch) & access.mask(document_classes)
+        mask = passing[self._row_documents] if len(self._row_documents) else np.zeros(0, dtype=bool)
+        mask.flags.writeable = False
+        with self._lock:
+            self._masks[key] = mask
+            while len(self._masks) > _MASKS_KEPT:
+                del self._masks[next(iter(self._masks))]
+        return mask
 
     def keep_columns_of(self, other: Build) -> None:
         """Take over the metadata columns that another build of the collection has in memory."""

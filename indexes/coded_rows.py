@@ -10,55 +10,70 @@ Both leave out what may not be read inside the scan. How deep to go is decided b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from indexes.arrays import Float32Matrix
+from indexes.kernels import best_of, nearest_lists, rows_beyond, shares_beyond
 from indexes.misses import Float32Vector, depth_for
 from indexes.product_codes import Codebook, CodeLists, Codes, Positions
 from indexes.readable import ReadableRows
 from indexes.stored_rows import StoredRows
 from indexes.topics import Topics
 
-TOPIC_ROWS = 50_000
-"""Below so many readable rows a scan of them all is as fast."""
+TOPICS_COST = 20_000
+"""What the first look into topic lists costs, in codes scanned: class lists that hold less are scanned instead."""
 
-_MISSES = 0.001
+_MISSES = 0.0003
 """Expected share of the true best rows that one step may leave out."""
 _FIRST_LISTS, _MOST_FIRST_LISTS = 8, 48
 _FIRST_ROWS_PER_HIT = 10
 _LIST_COST = 300
 """Going to a list takes as long as scanning so many codes."""
-_FETCHED_PER_SCORED = 4
+_FETCHED, _FETCHED_WIDE = 2, 40
+"""Candidates fetched for each that is scored at first: to scan again costs more. Where a first look did not do, many will be needed."""
 
 Lists = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """What one scan found for one query: estimates and positions, best first, -1 where there are no more."""
+@dataclass(slots=True)
+class Best:
+    """The best rows of n queries: positions and exact scores, shape (n, top_k), best first; and how each was found."""
 
-    plan: str
-    scanned: int
-    estimates: Float32Vector
     positions: Positions
+    scores: Float32Matrix
+    plans: list[str]
+    scanned: list[int]
+    complete: list[bool]
+    """False where codes cannot tell the k-th best row from thousands of others."""
+
+    def replace(self, number: int, other: Best) -> None:
+        """Take the one answer of `other` for the query of that number."""
+        self.positions[number], self.scores[number] = other.positions[0], other.scores[0]
+        self.plans[number], self.scanned[number], self.complete[number] = (
+            other.plans[0],
+            other.scanned[0],
+            other.complete[0],
+        )
 
 
 @dataclass(slots=True)
-class Best:
-    """The best rows of one query: positions and exact scores, best first."""
+class _Look:
+    """What a scan of each query's lists found, and the best of its first `scored` candidates by exact score."""
 
+    queries: Float32Matrix
+    lists: Lists
+    """Shape (n, any); -1 names none."""
+    estimates: Float32Matrix
+    """Shape (n, any), best first; positions -1 where there are no more."""
     positions: Positions
-    scores: Float32Vector
-    candidates: Candidates
+    best: Positions
+    scores: Float32Matrix
     scored: int
-    """Candidates scored exactly."""
-    depth: int
+    depth: list[int]
     """Candidates it would take for few of the true best to be missing."""
-    complete: bool = True
-    """False where codes cannot tell the k-th best row from thousands of others."""
 
 
 class CodedRows:
@@ -86,144 +101,144 @@ class CodedRows:
         """Of packed codes and their names, in both kinds of lists."""
         return self._by_class.n_bytes + self._by_topic.n_bytes
 
-    def best(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, *, threads: int = 1) -> list[Best]:
+    def best(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, *, threads: int = 1) -> Best:
         """Return the best `top_k` rows for each query, ties by ascending row number.
 
         Args:
+            queries: shape (n, dim), contiguous.
             top_k: at most `readable.count`.
             threads: for many queries.
         """
-        if readable.count < TOPIC_ROWS:
-            return self._scan_plan(queries, readable, top_k, threads)
-        return self._topics_plan(queries, readable, top_k, threads)
+        search = _Search(self._rows, self._row_of, readable, top_k, threads)
+        classes = readable.lists("class", self._class_list_of, len(self._by_class.sizes)).numbers
+        if _cost(self._by_class, classes) <= TOPICS_COST:
+            return self._scan_plan(search, queries, classes, _FETCHED)
+        return self._topics_plan(search, queries, classes)
 
-    def _scan_plan(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, threads: int = 1) -> list[Best]:
-        lists = np.tile(self._class_lists(readable), (len(queries), 1))
-        found = self._look(self._by_class, "scan", queries, lists, readable, top_k, threads)
-        return [
-            self._deepened(best, self._by_class, queries[number], lists[number], readable, top_k)
-            for number, best in enumerate(found)
-        ]
+    def _scan_plan(self, search: _Search, queries: Float32Matrix, classes: Lists, fetched: int) -> Best:
+        lists = classes[None].repeat(len(queries), axis=0)
+        look = search.deepened(search.look(self._by_class, queries, lists, fetched), self._by_class)
+        return self._found("scan", look, self._by_class, search)
 
-    def _topics_plan(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, threads: int) -> list[Best]:
+    def _topics_plan(self, search: _Search, queries: Float32Matrix, classes: Lists) -> Best:
         """Look into the nearest lists; what they give tells how many more are needed, and whether a scan of everything is cheaper."""
-        counts = readable.per_list("topic", self._topic_of, len(self._by_topic.sizes))
-        scores = queries @ self._topics.centroids.T
-        if readable.count < readable.total:
-            scores[:, counts == 0] = -np.inf
+        topics, top_k = self._topics, search.top_k
+        counts = search.readable.lists("topic", self._topic_of, len(topics.centroids)).counts
+        scores = queries @ topics.centroids.T
         first = _nearest_with(scores, counts, top_k * _FIRST_ROWS_PER_HIT)
         if first is None:
-            return self._scan_plan(queries, readable, top_k, threads)
-        found = self._look(self._by_topic, "topics", queries, first, readable, top_k, threads)
-        for number, best in enumerate(found):
-            expected = self._topics.beyond_lists(counts, scores[number], float(best.scores[-1]))
-            expected[first[number]] = 0
-            lists = first[number]
-            if float(expected.sum()) > _MISSES * top_k:
-                lists = np.concatenate([lists, _until_few_remain(expected, _MISSES * top_k)])
-                query = queries[number : number + 1]
-                if self._cost(self._by_topic, lists) > self._cost(self._by_class, self._class_lists(readable)):
-                    found[number] = self._scan_plan(query, readable, top_k)[0]
-                    continue
-                best = self._look(self._by_topic, "topics", query, lists[None], readable, top_k)[0]
-            found[number] = self._deepened(best, self._by_topic, queries[number], lists, readable, top_k)
-        return found
-
-    def _class_lists(self, readable: ReadableRows) -> npt.NDArray[np.int64]:
-        return np.flatnonzero(readable.per_list("class", self._class_list_of, len(self._by_class.sizes)))
-
-    @staticmethod
-    def _cost(lists: CodeLists, numbers: npt.NDArray[np.int64]) -> int:
-        return int(lists.sizes[numbers].sum()) + _LIST_COST * len(numbers)
-
-    def _look(
-        self,
-        code_lists: CodeLists,
-        plan: str,
-        queries: Float32Matrix,
-        lists: Lists,
-        readable: ReadableRows,
-        top_k: int,
-        threads: int = 1,
-    ) -> list[Best]:
-        """Scan each query's lists, shape (n_queries, n), for candidates, and score the first of them exactly."""
-        lists = np.ascontiguousarray(lists)
-        wanted = min(_FETCHED_PER_SCORED * _first_scored(top_k), readable.count)
-        estimates, positions = code_lists.scan(
-            queries, lists, wanted, readable.options(lists.shape[1]), threads=threads
-        )
-        sizes = code_lists.sizes[lists].sum(axis=1)
-        return [
-            self._scored(Candidates(plan, int(sizes[number]), estimates[number], positions[number]), query, top_k)
-            for number, query in enumerate(queries)
-        ]
-
-    def _deepened(
-        self, best: Best, code_lists: CodeLists, query: Float32Vector, lists: Lists, readable: ReadableRows, top_k: int
-    ) -> Best:
-        """Score more candidates, scanning again if need be, until few that were not scored can be better."""
-        while best.scored < best.depth and best.scored < readable.count:
-            if best.scored >= _most_scored(top_k):
-                best.complete = False
-                break
-            wanted = min(best.depth, readable.count, _most_scored(top_k))
-            candidates = best.candidates
-            if wanted > len(candidates.positions):
-                lists = np.ascontiguousarray(lists).reshape(1, -1)
-                estimates, positions = code_lists.scan(query[None], lists, wanted, readable.options(lists.shape[1]))
-                candidates = replace(candidates, estimates=estimates[0], positions=positions[0])
-            best = self._scored(candidates, query, top_k, wanted)
+            return self._scan_plan(search, queries, classes, _FETCHED_WIDE)
+        look = search.look(self._by_topic, queries, first, _FETCHED)
+        kth = look.scores[:, -1].copy()
+        beyond = rows_beyond(scores, counts, topics.spread, topics.tail.share, kth, first).tolist()
+        wide = [number for number, rows in enumerate(beyond) if rows > _MISSES * top_k]
+        for number in wide:
+            look.depth[number] = 0  # it starts anew below
+        best = self._found("topics", search.deepened(look, self._by_topic), self._by_topic, search)
+        for number in wide:
+            expected = counts * shares_beyond(scores[number], topics.spread, topics.tail.share, float(kth[number]))
+            visited = first[number][first[number] >= 0]
+            expected[visited] = 0
+            lists = np.concatenate([visited, _until_few_remain(expected, _MISSES * top_k)])[None]
+            best.replace(number, self._wide_plan(search, queries[number, None], lists, classes))
         return best
 
-    def _scored(self, candidates: Candidates, query: Float32Vector, top_k: int, wanted: int = 0) -> Best:
-        """Return the best of the first `wanted` candidates by exact score, and how many it would take.
+    def _wide_plan(self, search: _Search, query: Float32Matrix, lists: Lists, classes: Lists) -> Best:
+        """Look into all topic lists that can matter to one query, or scan everything where that is cheaper."""
+        if _cost(self._by_topic, lists[0]) > _cost(self._by_class, classes):
+            return self._scan_plan(search, query, classes, _FETCHED_WIDE)
+        look = search.deepened(search.look(self._by_topic, query, lists, _FETCHED_WIDE), self._by_topic)
+        return self._found("topics", look, self._by_topic, search)
+
+    @staticmethod
+    def _found(plan: str, look: _Look, code_lists: CodeLists, search: _Search) -> Best:
+        scanned = (code_lists.sizes[look.lists] * (look.lists >= 0)).sum(axis=1).tolist()
+        complete = [depth <= search.most_scored for depth in look.depth]
+        return Best(look.best, look.scores, [plan] * len(scanned), scanned, complete)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What the steps of a search have in common."""
+
+    rows: StoredRows
+    row_of: npt.NDArray[np.int32]
+    readable: ReadableRows
+    top_k: int
+    threads: int
+
+    @property
+    def first_scored(self) -> int:
+        return 70 + 3 * self.top_k
+
+    @property
+    def most_scored(self) -> int:
+        return min(4096 + 4 * self.top_k, self.readable.count)
+
+    def look(self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, fetched: int) -> _Look:
+        """Scan each query's lists, shape (n_queries, n), for candidates, and score the first of them exactly."""
+        fetched = min(fetched * self.first_scored, self.readable.count)
+        return self._scored(queries, lists, *self._scan(code_lists, queries, lists, fetched), self.first_scored)
+
+    def deepened(self, look: _Look, code_lists: CodeLists) -> _Look:
+        """Score more candidates where it takes them, scanning again if need be, until few that were not scored can be better."""
+        deep = [number for number, depth in enumerate(look.depth) if depth > look.scored]
+        if not deep or look.scored >= self.most_scored:
+            return look
+        wanted = min(self.most_scored, *(look.depth[number] for number in deep))
+        queries, lists = look.queries[deep], look.lists[deep]
+        found = look.estimates[deep], look.positions[deep]
+        if wanted > look.positions.shape[1]:
+            found = self._scan(code_lists, queries, lists, min(2 * wanted, self.most_scored))
+        deeper = self.deepened(self._scored(queries, lists, *found, wanted), code_lists)
+        look.best[deep], look.scores[deep] = deeper.best, deeper.scores
+        for number, depth in zip(deep, deeper.depth, strict=True):
+            look.depth[number] = depth
+        return look
+
+    def _scan(
+        self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, fetched: int
+    ) -> tuple[Float32Matrix, Positions]:
+        return code_lists.scan(queries, lists, fetched, self.readable.options(lists.shape[1]), threads=self.threads)
+
+    def _scored(
+        self, queries: Float32Matrix, lists: Lists, estimates: Float32Matrix, positions: Positions, wanted: int
+    ) -> _Look:
+        """Take the best of each query's first `wanted` candidates by exact score, and tell how many it would take.
 
         How far estimates are off, the candidates tell: the lower half of them lies as the rows beyond do, so its mean error is theirs.
         """
-        wanted = min(wanted or _first_scored(top_k), len(candidates.positions))
-        positions, estimates = candidates.positions[:wanted], candidates.estimates[:wanted]
-        if positions[-1] < 0:
-            positions = positions[positions >= 0]
-        exact = self._rows.scores(query, positions)
-        order = np.lexsort((self._row_of[positions], -exact))[:top_k]
-        best = Best(positions[order], exact[order], candidates, wanted, wanted)
-        if len(positions) == wanted > top_k:
-            half = wanted // 2
-            off = exact - estimates
-            bias = float(off[half:].sum()) / (wanted - half)
-            variance = float(off.dot(off)) / wanted - (float(off.sum()) / wanted) ** 2
-            last = float(estimates[-1])
-            best.depth = depth_for(
-                wanted,
-                float(best.scores[-1]) - last - bias,
-                float(estimates[half]) - last,
-                max(1e-12, variance) ** 0.5,
-                allowed=_MISSES * top_k,
-                most=2 * _most_scored(top_k),
-            )
-        return best
+        wanted = min(wanted, positions.shape[1])
+        first, guesses = np.ascontiguousarray(positions[:, :wanted]), estimates[:, :wanted]
+        exact = self.rows.scores(queries, first, threads=self.threads)
+        places, errors = best_of(exact, guesses, first, self.row_of, self.top_k)
+        each = np.arange(len(queries))[:, None]
+        scores = exact[each, places]
+        depths = [wanted] * len(queries)
+        if self.top_k < wanted < self.readable.count:
+            ends = zip(scores[:, -1].tolist(), guesses[:, wanted // 2].tolist(), guesses[:, -1].tolist(), strict=True)
+            lacking = (first[:, -1] < 0).tolist()
+            for number, ((tail, mean, square), (kth, middle, last)) in enumerate(
+                zip(errors.tolist(), ends, strict=True)
+            ):
+                if not lacking[number]:
+                    error = max(1e-12, square - mean * mean) ** 0.5
+                    depths[number] = depth_for(
+                        wanted, kth - last - tail, middle - last, error,
+                        allowed=_MISSES * self.top_k, most=2 * self.most_scored,
+                    )  # fmt: skip
+        return _Look(queries, lists, estimates, positions, first[each, places], scores, wanted, depths)
 
 
-def _first_scored(top_k: int) -> int:
-    return 70 + 3 * top_k
+def _cost(lists: CodeLists, numbers: npt.NDArray[np.int64]) -> int:
+    return int(lists.sizes[numbers].sum()) + _LIST_COST * len(numbers)
 
 
-def _most_scored(top_k: int) -> int:
-    return 4096 + 4 * top_k
-
-
-def _largest(scores: Float32Vector, wanted: int) -> npt.NDArray[np.int64]:
-    """Return the places of the `wanted` largest scores, largest first."""
-    wanted = min(wanted, len(scores))
-    places = scores.argpartition(-wanted)[-wanted:]
-    return places[scores[places].argsort()[::-1]]
-
-
-def _nearest_with(scores: Float32Matrix, counts: npt.NDArray[np.int64], rows: int) -> Lists | None:
+def _nearest_with(scores: Float32Matrix, counts: Float32Vector, rows: int) -> Lists | None:
     """Return each query's nearest lists, as many for all, that hold `rows` readable rows; None where that takes more than a look."""
     for wanted in (_FIRST_LISTS, _MOST_FIRST_LISTS):
-        nearest = np.array([_largest(row, wanted) for row in scores])
-        if int(counts[nearest].sum(axis=1).min()) >= rows:
+        nearest, fewest = nearest_lists(scores, counts, min(wanted, scores.shape[1]))
+        if fewest >= rows:
             return nearest
     return None
 

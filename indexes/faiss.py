@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from indexes.arrays import Float32Matrix
 from indexes.coded_files import CodedBase, Learning, load_array, load_arrays, open_coded, write_coded
 from indexes.coded_rows import CodedRows
 from indexes.errors import BuildCorrupt, DependencyMissing
-from indexes.product_codes import Positions, faiss_module, omp_threads
+from indexes.product_codes import faiss_module, omp_threads
 from indexes.readable import ReadableCache, ReadableRows
 from indexes.stored_rows import StoredRows
 from indexes.vectors import NOTHING, Base, Found, Plan, VectorOptions, check_classes, check_search
@@ -34,6 +33,10 @@ CODED_FROM = 20_000
 """Rows from which on an index has codes."""
 EXACT_ROWS = 3000
 """Readable rows up to which scoring all of them exactly is as fast as anything else."""
+
+
+_MANY_QUERIES = 4
+"""From so many queries on a matrix product of readable rows is faster than scoring them for each query."""
 
 
 class FaissBackend:
@@ -121,16 +124,14 @@ class FaissIndex:
     def _search(self, queries: Float32Matrix, readable: ReadableRows, top_k: int, threads: int) -> list[Found]:
         if self._coded is None or readable.count <= max(EXACT_ROWS, 4 * top_k):
             return self._exact(queries, readable, top_k)
-        found = self._coded.best(np.ascontiguousarray(queries, np.float32), readable, top_k, threads=threads)
+        queries = np.ascontiguousarray(queries, np.float32)
+        best = self._coded.best(queries, readable, top_k, threads=threads if len(queries) >= _MANY_QUERIES else 1)
+        rows, scores = self._row_of[best.positions].astype(np.int64), _cosines(best.scores)
         return [
-            self._found(
-                best.positions,
-                best.scores,
-                Plan(best.candidates.plan, readable.count, best.candidates.scanned),
-            )
-            if best.complete
+            Found(rows[number], scores[number], Plan(best.plans[number], readable.count, best.scanned[number]))
+            if complete
             else self._exact(queries[number, None], readable, top_k)[0]
-            for number, best in enumerate(found)
+            for number, complete in enumerate(best.complete)
         ]
 
     def exact(
@@ -143,9 +144,8 @@ class FaissIndex:
         )
 
     def scores(self, query: Float32Matrix, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return _cosines(
-            self._rows.scores(np.ascontiguousarray(query[0], np.float32), self._position_of[rows].astype(np.int64))
-        )
+        positions = self._position_of[rows].astype(np.int64)
+        return _cosines(self._rows.scores(np.ascontiguousarray(query[:1], np.float32), positions[None])[0])
 
     def norms(self) -> npt.NDArray[np.float32]:
         return self._rows.norms()[self._position_of]
@@ -153,28 +153,16 @@ class FaissIndex:
     def _readable(self, queries: Float32Matrix, access: AccessFilter, where: BoolVector | None) -> ReadableRows:
         assigned, kept = self._rights or (None, ReadableCache())
         classes = check_search(queries, self.dim, assigned, where)
-        readable = kept.get(access, lambda: ReadableRows(access.mask(classes)))
-        return readable if where is None else ReadableRows(readable.mask & where[self._row_of])
+        if where is None:
+            return kept.get(access, None, lambda: ReadableRows(access.mask(classes)))
+        return kept.get(access, where, lambda: ReadableRows(access.mask(classes) & where[self._row_of]))
 
     def _exact(self, queries: Float32Matrix, readable: ReadableRows, top_k: int) -> list[Found]:
         queries = np.ascontiguousarray(queries, np.float32)
-        positions = readable.positions
-        if len(queries) == 1 or len(positions) <= EXACT_ROWS:
-            candidates: Iterable[Positions] = repeat(positions, len(queries))
-        else:
-            candidates = self._rows.nearly_best(queries, positions, top_k)
-        found = []
-        for query, there in zip(queries, candidates, strict=True):
-            scores = self._rows.scores(query, there)
-            border = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
-            kept = np.flatnonzero(scores >= border)
-            order = kept[np.lexsort((self._row_of[there[kept]], -scores[kept]))[:top_k]]
-            plan = Plan("exact", readable.count, readable.count)
-            found.append(self._found(there[order], scores[order], plan))
-        return found
-
-    def _found(self, positions: Positions, scores: npt.NDArray[np.float32], plan: Plan) -> Found:
-        return Found(self._row_of[positions].astype(np.int64), _cosines(scores), plan)
+        positions, scores = self._rows.best(queries, readable.positions, self._row_of, top_k)
+        rows, scores = self._row_of[positions].astype(np.int64), _cosines(scores)
+        plan = Plan("exact", readable.count, readable.count)
+        return [Found(rows[number], scores[number], plan) for number in range(len(queries))]
 
 
 def _cosines(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from indexes.kernels import TAIL_STEP
+
 Float32Vector = npt.NDArray[np.float32]
 
-_STEP = 0.05
 _BINS = 320
 
 
@@ -67,14 +68,9 @@ class Tail:
 
     share: Float32Vector
 
-    def shares(self, distances: Float32Vector) -> Float32Vector:
-        """Return the share of rows beyond each distance, given in spreads and as float32; what it overwrites is the argument."""
-        distances *= 1 / _STEP
-        return self.share.take(distances.astype(np.int32), mode="clip")
-
 
 def measured_tail(distances: npt.NDArray[np.float32]) -> Tail:
     """Return the tail of the distances (q.x - q.c) / spread; those below 0 count in the share at 0 only by their absence."""
-    counts, _ = np.histogram(distances, bins=_BINS, range=(0.0, _STEP * _BINS))
+    counts, _ = np.histogram(distances, bins=_BINS, range=(0.0, TAIL_STEP * _BINS))
     share = counts[::-1].cumsum()[::-1] / max(1, distances.size)
     return Tail(np.append(share, 0.0).astype(np.float32))

@@ -7,7 +7,7 @@ A code takes a quarter byte a dimension, a 24th of float32; a scan reads 32 code
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ Positions = npt.NDArray[np.int64]
 
 _TRAINING_ROWS = 16_384
 _SEED = 20261122
-_MANY_QUERIES = 8
 
 
 def faiss_module() -> Any:
@@ -145,6 +144,6 @@ class CodeLists:
         rows = np.empty((len(queries), wanted), np.int64)
         ignored = np.zeros(lists.shape, np.float32)
         pointers = [faiss.swig_ptr(array) for array in (queries, lists, ignored, scores, rows)]
-        with omp_threads(threads if len(queries) >= _MANY_QUERIES else 1):
+        with omp_threads(threads) if threads > 1 else nullcontext():
             self._index.search_preassigned_c(len(queries), pointers[0], wanted, *pointers[1:], False, options)
         return scores, rows

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from indexes.access import Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt
-from indexes.product_codes import Positions, faiss_module
+from indexes.kernels import best_of
+from indexes.product_codes import Positions, faiss_module, omp_threads
 
 _BLOCK_ROWS = 8192
-_QUERIES_AT_ONCE = 16
+_MANY_QUERIES = 4
+"""From so many queries on a matrix product is faster than scoring rows for each query."""
+_SCORES_AT_ONCE = 4_000_000
+_TIES = 16
 _ROUNDING = 1e-5
 """A matrix product's sums differ in their last bits with a row's place in it, so equal rows need not tie there."""
 
@@ -50,34 +55,73 @@ class StoredRows:
             return self._rows[positions[0] : positions[-1] + 1]
         return self._rows[positions]
 
-    def scores(self, query: npt.NDArray[np.float32], positions: Positions) -> npt.NDArray[np.float32]:
-        """Return the inner products of one query, shape (dim,), with the rows at the positions; equal rows score equal, to the last bit.
+    def scores(self, queries: Float32Matrix, positions: Positions, *, threads: int = 1) -> Float32Matrix:
+        """Return the inner products of each query with the rows at its positions; equal rows score equal, to the last bit.
 
+        Args:
+            queries: shape (n_queries, dim), contiguous.
+            positions: shape (n_queries, n), contiguous; -1 scores minus infinity.
+            threads: for many queries at once.
         Cost: one pass over the rows, which are not copied.
         """
         faiss = faiss_module()
-        scores = np.empty(len(positions), np.float32)
-        pointers = [faiss.swig_ptr(array) for array in (scores, query, self._rows, positions)]
-        faiss.fvec_inner_products_by_idx(*pointers, self._rows.shape[1], 1, len(positions))
+        scores = np.empty(positions.shape, np.float32)
+        pointers = [faiss.swig_ptr(array) for array in (scores, queries, self._rows, positions)]
+        with omp_threads(threads) if threads > 1 else nullcontext():
+            faiss.fvec_inner_products_by_idx(*pointers, self._rows.shape[1], *positions.shape)
         return scores
 
-    def nearly_best(self, queries: Float32Matrix, positions: Positions, top_k: int) -> Iterator[Positions]:
-        """For each query, yield the positions that score best, with all that could tie with the last of `top_k`.
+    def best(
+        self, queries: Float32Matrix, positions: Positions, row_of: Int32Vector, top_k: int
+    ) -> tuple[Positions, Float32Matrix]:
+        """Return the positions of each query's best rows and their scores, shape (n_queries, top_k), ties by ascending row number.
 
         Args:
+            queries: shape (n_queries, dim), contiguous.
             positions: where to look, ascending.
+            row_of: the row number at each position.
             top_k: 1 to len(positions).
-        Cost: O(n_queries * len(positions) * dim), by matrix products.
+        Cost: O(n_queries * len(positions) * dim); from some queries on by matrix products.
         """
-        for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            block = queries[start : start + _QUERIES_AT_ONCE]
-            scores = np.empty((len(positions), len(block)), np.float32)
-            for first in range(0, len(positions), _BLOCK_ROWS):
-                there = slice(first, first + _BLOCK_ROWS)
-                np.matmul(self.take(positions[there]), block.T, out=scores[there])
-            for column in scores.T:
-                border = np.partition(column, len(column) - top_k)[len(column) - top_k] - _ROUNDING
-                yield positions[column >= border]
+        best, scores = np.empty((len(queries), top_k), np.int64), np.empty((len(queries), top_k), np.float32)
+        if len(queries) < _MANY_QUERIES:
+            for number in range(len(queries)):
+                best[number], scores[number] = self._best_of_one(queries[number, None], positions, row_of, top_k)
+            return best, scores
+        at_once = max(_MANY_QUERIES, _SCORES_AT_ONCE // len(positions))
+        for start in range(0, len(queries), at_once):
+            block = slice(start, start + at_once)
+            near, sure = self._nearly_best(queries[block], positions, top_k)
+            exact = self.scores(queries[block], near)
+            places, _ = best_of(exact, exact, near, row_of, top_k)
+            each = np.arange(len(near))[:, None]
+            best[block], scores[block] = near[each, places], exact[each, places]
+            for number in (start + np.flatnonzero(~sure)).tolist():
+                best[number], scores[number] = self._best_of_one(queries[number, None], positions, row_of, top_k)
+        return best, scores
+
+    def _best_of_one(
+        self, query: Float32Matrix, positions: Positions, row_of: Int32Vector, top_k: int
+    ) -> tuple[Positions, npt.NDArray[np.float32]]:
+        scores = self.scores(query, positions[None])[0]
+        border = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
+        kept = np.flatnonzero(scores >= border)
+        order = kept[np.lexsort((row_of[positions[kept]], -scores[kept]))[:top_k]]
+        return positions[order], scores[order]
+
+    def _nearly_best(
+        self, queries: Float32Matrix, positions: Positions, top_k: int
+    ) -> tuple[Positions, npt.NDArray[np.bool_]]:
+        """Return the positions that score best by matrix product, some more than `top_k`; and where no other can tie with the last."""
+        scores = np.empty((len(queries), len(positions)), np.float32)
+        for first in range(0, len(positions), _BLOCK_ROWS):
+            there = slice(first, first + _BLOCK_ROWS)
+            scores[:, there] = queries @ self.take(positions[there]).T
+        wanted = min(top_k + _TIES, len(positions))
+        near = np.ascontiguousarray(scores.argpartition(len(positions) - wanted, axis=1)[:, -wanted:])
+        found = np.sort(scores[np.arange(len(queries))[:, None], near], axis=1)
+        sure = (found[:, 0] < found[:, wanted - top_k] - _ROUNDING) | (wanted == len(positions))
+        return positions[near], sure
 
     def norms(self) -> npt.NDArray[np.float32]:
         """Return the length of each row."""

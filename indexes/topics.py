@@ -32,18 +32,6 @@ class Topics:
     spread: Float32Vector
     tail: Tail
 
-    def beyond_lists(self, rows: npt.NDArray[np.int64], scores: Float32Vector, kth: float) -> Float32Vector:
-        """Return how many rows of each list are expected to beat the k-th best one, shape (n_lists,).
-
-        Args:
-            rows: how many readable rows each list has.
-            scores: query times centroid; minus infinity where a list has none.
-            kth: the k-th best score so far.
-        """
-        distances = np.minimum((kth - scores) / self.spread, 1e6)
-        expected: Float32Vector = self.tail.shares(distances) * rows
-        return expected
-
     def assign(self, rows: Float32Matrix) -> npt.NDArray[np.int32]:
         """Return the list of each row: that of the nearest centroid."""
         _, lists = faiss_module().knn(np.ascontiguousarray(rows), self.centroids, 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indexes.device import cuda_devices
 from indexes.errors import LoremillError
+from indexes.kernels import compiled
 from indexes.settings import Settings, load_settings
 
 _NEEDED = ("numpy", "faiss-cpu or faiss-gpu", "tantivy", "sqlalchemy", "pydantic", "typer", "rich")
@@ -29,6 +30,11 @@ _OPTIONAL = {
     "openai": "llm",
     "xllamacpp": "local",
 }
+
+
+_UNCOMPILED = (
+    "not there: searches of large collections take up to twice as long; install a C compiler, then Loremill again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def examine(home: Path | None) -> list[Check]:
         _try("embedder", lambda: _embedder(settings, folder)),
         Check("cuda", cuda_devices() > 0, f"{cuda_devices()} devices", optional=True),
         *_backends(settings),
+        Check("compiled search loops", compiled is not None, "in use" if compiled else _UNCOMPILED, optional=True),
         *(_package(name) for name in _NEEDED),
         *(_package(name, extra) for name, extra in _OPTIONAL.items()),
     ]

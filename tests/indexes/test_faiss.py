@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eval.bench.filtered.world import Rights, World, access, clustered_world
-from indexes import coded_rows, faiss
+from indexes import coded_rows, faiss, kernels
 from indexes.access import UNREADABLE
 from indexes.arrays import Float32Matrix
 from indexes.errors import BuildCorrupt
@@ -26,7 +26,7 @@ def few_rows_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that each plan has its turn on a small index."""
     monkeypatch.setattr(faiss, "CODED_FROM", 5000)
     monkeypatch.setattr(faiss, "EXACT_ROWS", 200)
-    monkeypatch.setattr(coded_rows, "TOPIC_ROWS", 4000)
+    monkeypatch.setattr(coded_rows, "TOPICS_COST", 4000)
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +201,39 @@ def test_a_flat_file_of_an_earlier_version_is_searched(world: World, tmp_path: P
     index = opened(tmp_path / "vectors.index", world.scattered[:500])
     (found,) = index.search(world.rows[3:4], top_k=1, access=EVERYBODY)
     assert found.rows.tolist() == [3]
+
+
+def test_without_a_compiler_the_same_rows_are_found(
+    world: World, indexes: dict[Rights, FaissIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernels.compiled is None:
+        pytest.skip("no C compiler was there when Loremill was installed")
+    people = list(world.asked(Rights.NEGATIVE, 0.3, people=2, each=20)) + list(
+        world.asked(Rights.POSITIVE, 1.0, people=1, each=20)
+    )
+    index = indexes[Rights.POSITIVE]
+    found = [index.search(person.queries, top_k=10, access=person.access) for person in people]
+    monkeypatch.setattr(kernels, "compiled", None)
+    for person, compiled in zip(people, found, strict=True):
+        for one, other in zip(index.search(person.queries, top_k=10, access=person.access), compiled, strict=True):
+            np.testing.assert_array_equal(one.rows, other.rows)
+
+
+def test_a_batch_finds_what_single_queries_find(world: World, indexes: dict[Rights, FaissIndex]) -> None:
+    for rights in Rights:
+        for share in (0.005, 0.05, 0.3, 1.0):
+            for person in world.asked(rights, share, people=1, each=40):
+                batch = indexes[rights].search(person.queries, top_k=10, access=person.access)
+                for query, found in zip(person.queries, batch, strict=True):
+                    alone = indexes[rights].search(query[None], top_k=10, access=person.access)[0]
+                    np.testing.assert_array_equal(found.rows, alone.rows)
+
+
+def test_a_mask_asked_again_is_not_taken_for_another(world: World, indexes: dict[Rights, FaissIndex]) -> None:
+    """The rows of a mask are kept by the array; a new array, even where the old one lay in memory, is looked at anew."""
+    index, query = indexes[Rights.POSITIVE], world.queries[:1]
+    for row in range(50):
+        mask = np.zeros(ROWS, bool)
+        mask[row] = True
+        for _ in range(2):
+            assert index.search(query, top_k=10, access=EVERYBODY, where=mask)[0].rows.tolist() == [row]

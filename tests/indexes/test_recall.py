@@ -42,7 +42,7 @@ def small_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some thousand rows are searched as hundred thousands are, and checks follow each other at once."""
     monkeypatch.setattr(faiss, "CODED_FROM", 1000)
     monkeypatch.setattr(faiss, "EXACT_ROWS", 100)
-    monkeypatch.setattr(coded_rows, "TOPIC_ROWS", 3000)
+    monkeypatch.setattr(coded_rows, "TOPICS_COST", 3000)
     monkeypatch.setattr(recall, "_REST", 0)
 
 

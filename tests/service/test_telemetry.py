@@ -36,7 +36,7 @@ def mill(open_mill: OpenMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A home of 60 chunks, searched as if they were hundred thousands, each search checked."""
     monkeypatch.setattr(faiss, "CODED_FROM", 40)
     monkeypatch.setattr(faiss, "EXACT_ROWS", 20)
-    monkeypatch.setattr(coded_rows, "TOPIC_ROWS", 10**9)
+    monkeypatch.setattr(coded_rows, "TOPICS_COST", 10**9)
     monkeypatch.setattr(recall, "_REST", 0)
     mill = open_mill(recall_sample=1)
     for name, count, who in (("open", 50, "everyone"), ("mine", 10, "user:zed")):
