@@ -93,7 +93,7 @@ def read_gates(path: str | Path) -> Gates:
         raise ConfigFileError(f"{path}: is not valid YAML: {error}") from error
     lines: dict[tuple[str, ...], int] = {}
     try:
-        return parse_gates(_plain(root, (), lines))
+        return _parse(_plain(root, (), lines))
     except _At as error:
         known = [
             place for place in (error.place[:length] for length in range(len(error.place), 0, -1)) if place in lines
@@ -108,6 +108,13 @@ def parse_gates(content: object) -> Gates:
     Raises:
         ConfigError: a line asks for what there is not; the message names the metric.
     """
+    try:
+        return _parse(content)
+    except _At as error:
+        raise ConfigError(str(error)) from error
+
+
+def _parse(content: object) -> Gates:
     top = {"alpha": 0.05, "power": 0.8, "resamples": 10_000, "seed": 20261121, "min_coverage": 0.95}
     values = _mapping(content, (), (*top, "metrics"), "alpha, power, resamples, seed and metrics")
     settings = top | {name: value for name, value in values.items() if name != "metrics"}
@@ -173,7 +180,7 @@ def _lower(metric: str, fields: Mapping[str, object], amount: bool) -> bool:
     return amount or metric in LOWER_IS_BETTER or ("max" in fields and "min" not in fields)
 
 
-class _At(ConfigError):
+class _At(Exception):
     """What is wrong, and where in the file."""
 
     def __init__(self, place: tuple[str, ...], message: str) -> None:
