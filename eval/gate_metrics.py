@@ -192,7 +192,7 @@ def mde(found: Measured, gates: Gates, *, claims: int) -> float | None:
     rule = found.rule
     if found.worst is not None:
         return detectable_drop(
-            found.worst, alpha=gates.alpha / claims, power=gates.power, max_drop=rule.max_drop or 0.0
+            found.worst, alpha=gates.alpha, power=gates.power, claims=claims, max_drop=rule.max_drop or 0.0
         )
     if found.ratio_worst is None or rule.max_ratio is None:
         return None

@@ -40,7 +40,7 @@ class Pairs:
     def coverage(self) -> float:
         """Share of the questions with a judgement, of the release with fewer; 0 where there are no questions."""
         failed = max(self.baseline_failed, self.candidate_failed)
-        return 1 - failed / self.questions if self.questions else 0.0
+        return (self.questions - failed) / self.questions if self.questions else 0.0
 
 
 def pair(

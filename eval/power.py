@@ -14,19 +14,20 @@ from eval.significance import Estimate
 from eval.student import t_quantile
 
 
-def detectable_drop(found: Estimate, *, alpha: float, power: float, max_drop: float = 0.0) -> float | None:
+def detectable_drop(
+    found: Estimate, *, alpha: float, power: float, claims: int = 1, max_drop: float = 0.0
+) -> float | None:
     """Return the minimum detectable effect: the least true drop that FAILs with probability `power`.
 
-    It must be told from no drop at level `alpha`, and must not look like one within `max_drop` either.
+    It must be told from no drop at level alpha / claims (Holm's first step), and must not look like one within `max_drop` at
+    level `alpha` either; where questions are many the second asks for more.
 
-    Args:
-        alpha: one-sided level of the test, after division by the number of claims (Holm's first step).
     Returns:
         A drop in (0, 1]; None where the questions cannot show even the largest, or are of one document.
     """
     if not math.isfinite(found.se):
         return None
-    k = t_quantile(1 - alpha, found.df) + NormalDist().inv_cdf(power)
+    k = t_quantile(1 - alpha / claims, found.df) + NormalDist().inv_cdf(power)
     per_loss = found.change / found.questions
     seen = (k * k * per_loss + math.sqrt((k * k * per_loss) ** 2 + 4 * k * k * found.se**2)) / 2
     beyond = NormalDist().inv_cdf(power) - t_quantile(1 - alpha, found.df)
