@@ -255,10 +255,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mean = means()
     found: list[Check] = []
     for n in options.questions:
-        found += checks(n, options.gates, mean)
-        print(f"{n} questions done", file=sys.stderr)
-    rows = [(check.questions, check.what, check.found, check.aim, "yes" if check.ok else "NO") for check in found]
-    print(table(("questions", "what", "share", "aim", "holds"), rows))
+        done = checks(n, options.gates, mean)
+        rows = [(check.questions, check.what, check.found, check.aim, "yes" if check.ok else "NO") for check in done]
+        print(table(("questions", "what", "share", "aim", "holds"), rows), flush=True)
+        found += done
     return int(not all(check.ok for check in found))
 
 
