@@ -31,7 +31,8 @@ def detectable_drop(
     per_loss = found.change / found.questions
     seen = (k * k * per_loss + math.sqrt((k * k * per_loss) ** 2 + 4 * k * k * found.se**2)) / 2
     beyond = NormalDist().inv_cdf(power) - t_quantile(1 - alpha, found.df)
-    outside = max_drop + beyond * math.sqrt(found.se**2 + max_drop * per_loss)
+    widened = max_drop * per_loss if beyond > 0 else 0.0  # below max_drop a wider spread would help: not counted on
+    outside = max_drop + beyond * math.sqrt(found.se**2 + widened)
     drop = max(seen, outside)
     return drop if drop <= 1 else None
 
