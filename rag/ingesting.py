@@ -40,6 +40,10 @@ class Ingesting:
         @property
         def embedder(self) -> Embedder: ...
 
+        def embedder_of(self, name: str) -> Embedder: ...
+
+        def _stand(self, rooms: Tenant, collection: str) -> None: ...
+
         def _tenant(self, name: str, *, create: bool = False) -> Tenant: ...
 
         def _tenant_of(self, collection: str, tenant: str | None) -> Tenant: ...
@@ -311,6 +315,7 @@ class Ingesting:
         folder = tenant.collections / collection
         with exclusive(folder, wait_s=wait_s):
             tenant.catalog.create_collection(collection)
+            self._stand(tenant, collection)
             ingestion = self._ingestion_over(tenant.catalog, folder, collection)
             ingestion.remove_withdrawn()
             yield ingestion
@@ -318,15 +323,16 @@ class Ingesting:
 
     def _ingestion_over(self, catalog: Catalog, folder: Path, collection: str) -> Ingestion:
         from ingest.pipeline import Ingestion
-        from rag.releases import ReleaseServing
+        from rag.releases import ReleaseServing, standing_settings
 
+        settings = standing_settings(catalog, collection, self.settings)
         return Ingestion(
             catalog=catalog,
             folder=folder,
             collection=collection,
-            embedder=self.embedder,
-            settings=self.settings,
-            serving=ReleaseServing.of(self.settings),
+            embedder=self.embedder_of(settings.embedder),
+            settings=settings,
+            serving=ReleaseServing.of(settings, self.home),
         )
 
 
