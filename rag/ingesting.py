@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from rag.tenant import Tenant
 
 DEFAULT_TENANT = "default"
+_SET_ASIDE = (
+    "the live release's settings were kept, and not what the home's say of {}; to change them: "
+    "loremill release create --collection {} ..., then loremill release promote"
+)
 _PUT_WAITS_S = 30.0
 """One document waits for another, or for deleted ones to leave the disk, but not for a large ingestion."""
 
@@ -299,9 +304,13 @@ class Ingesting:
     def _ingest(
         self, order: Order, *, collection: str, tenant: str, progress: Progress | None = None, wait_s: float = 0.0
     ) -> IngestReport:
+        from rag.releases import set_aside
+
         rooms = self._tenant(tenant, create=True)
         with self._ingestion(rooms, collection, wait_s=wait_s) as ingestion:
             report = ingestion.run(order, progress=progress)
+        if ignored := set_aside(rooms.catalog, collection, self.settings, self.home):
+            report = replace(report, warnings=(*report.warnings, _SET_ASIDE.format(", ".join(ignored), collection)))
         rooms.auditor.did(
             "ingest", None, collection=collection, source=order.source.name, build=report.build,
             documents=report.to_json()["documents"],

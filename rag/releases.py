@@ -207,6 +207,19 @@ def _content(release: Release) -> dict[str, Any]:
     return {**{name: getattr(release, name) for name in whole}, **flat}
 
 
+def set_aside(catalog: Catalog, collection: str, settings: Settings, home: Path) -> list[str]:
+    """Return the settings that an ingestion did not heed since promotion governs the collection, by name."""
+    live = live_release(catalog, collection)
+    if live is None or not (settings.promotion == "gated" or catalog.state(collection).governed):
+        return []
+    wanted, heeded = ReleaseSettings.of(settings, home), live.settings
+    index = [name for name, value in live.index.items() if getattr(settings, name) != value]
+    return [
+        *index,
+        *(name for name in ("prompt", "generator", "retrieval") if getattr(wanted, name) != getattr(heeded, name)),
+    ]
+
+
 def generation_of(generator: str, settings: Settings) -> dict[str, Any]:
     """Return the generator's own settings, as a release records them."""
     model = {"openai": settings.openai_model, "gguf": str(settings.gguf_path or "")}.get(generator)

@@ -352,7 +352,7 @@ def test_answers_are_those_that_would_be_made_without_a_cache(
             ask(
                 question,
                 retriever=retriever,
-                    settings=home.settings,
+                settings=home.settings,
                 collection="company",
                 principal=who,
             )

@@ -274,7 +274,9 @@ def test_a_gate_of_the_future_counts_for_nothing(company: Loremill, candidate: R
     refused(company, candidate, "not of the last")
 
 
-def test_a_gate_against_what_is_live_no_more_says_so(company: Loremill, candidate: Release, write_tree: WriteTree) -> None:
+def test_a_gate_against_what_is_live_no_more_says_so(
+    company: Loremill, candidate: Release, write_tree: WriteTree
+) -> None:
     gate(company, candidate)
     before = live(company).id
     company.ingest(write_tree({"new.md": "A new page."}), collection="company")
@@ -427,9 +429,7 @@ def test_a_rollback_to_another_way_to_cut_serves_the_very_release_of_before(comp
     assert (live(company).id, texts(company)) == (candidate.id, small)
 
 
-def test_a_rollback_never_brings_back_older_documents(
-    company: Loremill, docs: Path, write_tree: WriteTree
-) -> None:
+def test_a_rollback_never_brings_back_older_documents(company: Loremill, docs: Path, write_tree: WriteTree) -> None:
     before = live(company)
     promoted(company, company.create_release("company", index=SMALL))
     company.ingest(write_tree({"leave.md": "Parental leave is 30 weeks now."}), collection="company")
