@@ -251,17 +251,14 @@ class Releasing:
         own = dict(base.generation) if name == base.generator else generation_of(name, self.settings)
         if unknown := sorted((generation or {}).keys() - own.keys()):
             raise ConfigError(f"the generator {name} has no setting {', '.join(unknown)}")
-        tokens = {**own, **(generation or {})}.get("max_answer_tokens", 1)
-        if not isinstance(tokens, int) or tokens < 1:
+        own |= generation or {}
+        tokens, model = own.get("max_answer_tokens", 1), own.get("model", "")
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
             raise ConfigError(f"max_answer_tokens is {tokens!r}, it must be at least 1")
-        try:
-            fusion = replace(base.retrieval, **(retrieval or {}))
-        except TypeError:
-            known = ", ".join(asdict(base.retrieval))
-            raise ConfigError(
-                f"unknown retrieval setting among {', '.join(retrieval or {})}: there are {known}"
-            ) from None
-        return ReleaseSettings(reference, template.content_hash, name, {**own, **(generation or {})}, fusion)
+        if not isinstance(model, str):
+            raise ConfigError(f"model is {model!r}, it must be a name")
+        fusion = replace(base.retrieval, **_checked_retrieval(retrieval or {}))
+        return ReleaseSettings(reference, template.content_hash, name, own, fusion)
 
     def _build_of(self, rooms: Tenant, live: Release, index: Mapping[str, Any], progress: Progress | None) -> str:
         """Return the build of the present documents under these settings: the live one where they are its, else one made beside it."""
@@ -271,9 +268,8 @@ class Releasing:
 
         if all(live.index.get(name, value) == value for name, value in index.items()):
             return live.build
-        varied = self.settings.model_copy(update=dict(index))
         try:
-            settings = Settings.model_validate(varied.model_dump())
+            settings = Settings.model_validate({**self.settings.model_dump(), **index})
         except ValueError as error:
             raise ConfigError(f"bad index setting: {error}") from error
         manifest = build_candidate(
@@ -333,6 +329,19 @@ def _checked_index(index: Mapping[str, Any]) -> Mapping[str, Any]:
     if unknown := sorted(index.keys() - {*RECIPE}):
         raise ConfigError(f"unknown index setting {', '.join(unknown)}: there are {', '.join(RECIPE)}")
     return index
+
+
+def _checked_retrieval(retrieval: Mapping[str, Any]) -> Mapping[str, Any]:
+    from indexes.search import FusionSettings
+
+    for name, value in retrieval.items():
+        default = asdict(FusionSettings()).get(name)
+        if default is None:
+            raise ConfigError(f"unknown retrieval setting {name!r}: there are {', '.join(asdict(FusionSettings()))}")
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise ConfigError(f"{name} is {value!r}, it must be of the kind of {default!r}")
+    return retrieval
 
 
 def _check_immutable(rooms: Tenant, reference: str, content_hash: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
@@ -45,7 +45,7 @@ def show(release_id: str, mill: Mill, asker: Asker, collection: Collection) -> R
     raise ReleaseNotFound(f"no release {release_id!r} in collection {collection!r}")
 
 
-@router.post("", status_code=201, summary="Make a candidate", responses=declared(403, 404, 409))
+@router.post("", status_code=201, summary="Make a candidate", responses=declared(403, 404, 409, 501, 502))
 def create(body: ReleaseRequest, mill: Mill, curator: Curator) -> Response:
     """Make a candidate: the base but for what is given. Takes a curator's key. Nothing that is served changes."""
     _check_models(body, mill)
@@ -92,13 +92,13 @@ def rollback(body: RollbackRequest, mill: Mill, curator: Curator) -> Response:
 def _check_models(body: ReleaseRequest, mill: Mill) -> None:
     """Raise ConfigError where a model is named that the operator has not: it would be loaded from wherever that name leads."""
     settings = mill.settings
-    known: dict[str, set[Any]] = {
-        "embedder": {"minilm", "minilm-fast", settings.embedder},
-        "rerank": {"off", "packaged", settings.rerank},
-        "model": {settings.openai_model} if body.generator != "gguf" else {str(settings.gguf_path)},
+    known: dict[str, list[str]] = {
+        "embedder": ["minilm", "minilm-fast", settings.embedder],
+        "rerank": ["off", "packaged", settings.rerank],
+        "model": [settings.openai_model, str(settings.gguf_path or "")],
     }
     for name, value in {**body.index, **body.retrieval, **body.generation}.items():
         if name in known and value not in known[name]:
             raise ConfigError(
-                f"{name} {value!r} cannot be chosen over HTTP: use the command line, or one of {sorted(known[name])}"
+                f"{name} {value!r} cannot be chosen over HTTP: use the command line, or one of {sorted({*known[name]} - {''})}"
             )

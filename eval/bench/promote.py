@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 COLLECTION = "c"
 READER = Principal("t", "user:reader")
 WORDS = "kiln oven clay glaze cone flame draft shelf ware slip bisque cobalt ash salt soda raku".split()  # noqa: SIM905
-PROMPT = "<!-- system -->\nYou write for the second version. Passages stand within {{boundary}}; else {{abstain}}\n<!-- user -->\n{{question}}\n{{passages}}\n"
+PROMPT = (
+    "<!-- system -->\nYou write for the second version. Passages stand within {{boundary}}; else {{abstain}}\n"
+    "<!-- user -->\n{{question}}\n{{passages}}\n"
+)
 CHANGES: dict[str, Any] = {"index": {"chunk_tokens": 40}, "prompt": "answer@2", "retrieval": {"passages": 4}}
 SECOND = "the second version"
 
@@ -195,7 +199,7 @@ def left(home: Path) -> tuple[str, list[str]]:
         faults = [] if len(live) == 1 else [f"{len(live)} live releases"]
         if moves[0].release != live[0].id or found.release != live[0].id or found.build != live[0].build:
             faults.append(f"live {live[0].id}, history {moves[0].release}, searched {found.release}")
-        if any(later.previous != earlier.release for later, earlier in zip(moves, moves[1:], strict=False)):
+        if any(later.previous != earlier.release for later, earlier in pairwise(moves)):
             faults.append("the history has a gap")
         if len(found.hits) < 10 or {hit.chunk_id for hit in found.hits} - chunks_of(mill, live[0]):
             faults.append(f"{len(found.hits)} hits, some of another build")
@@ -232,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.child:
         move_to_and_fro(given.child)
-    rag.ask.make_generator = lambda _name, _settings: Repeater()  # type: ignore[assignment]
+    setattr(rag.ask, "make_generator", lambda _name, _settings: Repeater())  # noqa: B010 - mypy
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         with Loremill.open(home, device="cpu", cache_entries=0) as mill:
