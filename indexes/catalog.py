@@ -228,13 +228,17 @@ class Catalog(CatalogFile):
     ) -> list[DocumentInfo]:
         from sqlalchemy import func, select
 
+        from indexes.cuts import other_cut
         from indexes.queries import rights_of_documents
-        from indexes.tables import chunks, documents, rights
+        from indexes.tables import chunks, cut_chunks, documents, rights
 
-        of_document = (chunks.c.collection == documents.c.collection) & (
-            chunks.c.document_id == documents.c.document_id
+        with self.read() as db:
+            cut = other_cut(db, collection)
+        counted = chunks if cut is None else select(cut_chunks).where(cut_chunks.c.cut == cut).subquery()
+        of_document = (counted.c.collection == documents.c.collection) & (
+            counted.c.document_id == documents.c.document_id
         )
-        count = select(func.count()).select_from(chunks).where(of_document).scalar_subquery().label("chunks")
+        count = select(func.count()).select_from(counted).where(of_document).scalar_subquery().label("chunks")
         names = [name for name in DocumentInfo.__slots__ if name != "chunks"]
         query = (
             select(*(documents.c[name] for name in names), count)

@@ -23,6 +23,20 @@ def standing_cut(db: Connection, collection: str) -> str | None:
     return found
 
 
+def other_cut(db: Connection, collection: str) -> str | None:
+    """Return how the live release cuts the texts, where that is another way than stands in `chunks`; else None."""
+    from sqlalchemy import select
+
+    from indexes.tables import builds, collections, releases
+
+    of_live = (releases.c.collection == collections.c.name) & (releases.c.release_id == collections.c.live)
+    of_build = (builds.c.collection == collections.c.name) & (builds.c.build_id == releases.c.build_id)
+    query = select(collections.c.cut, builds.c.manifest).where(collections.c.name == collection)
+    row = db.execute(query.select_from(collections.join(releases, of_live).join(builds, of_build))).first()
+    cut: str | None = None if row is None else row.manifest["config"]["chunker"]
+    return None if row is None or row.cut in (None, cut) else cut
+
+
 def keep_cut(db: Connection, collection: str, cut: str) -> None:
     """Before all texts are cut in another way: keep the chunks of those whose text stays, for a release that may come back."""
     from sqlalchemy import delete, select

@@ -49,6 +49,8 @@ class Ingesting:
 
         def _stand(self, rooms: Tenant, collection: str) -> None: ...
 
+        def _settle_cut(self, rooms: Tenant, collection: str) -> None: ...
+
         def _tenant(self, name: str, *, create: bool = False) -> Tenant: ...
 
         def _tenant_of(self, collection: str, tenant: str | None) -> Tenant: ...
@@ -196,6 +198,8 @@ class Ingesting:
         for name in [tenant] if tenant is not None else tenant_names(self.home):
             rooms = self._tenant(name)
             for each in [collection] if collection is not None else rooms.catalog.collections():
+                if each in rooms.catalog.collections():
+                    self._settle_cut(rooms, each)
                 if (found := lineage(rooms.catalog, rooms.collections, each, chunk_id, options=options)) is not None:
                     return found
         return None

@@ -196,7 +196,6 @@ class Releasing:
                 force=reason.strip() if force else None,
                 announce=lambda move: _announce(rooms, principal, move),
             )  # fmt: skip
-        self._settle_cut(rooms, collection)
         return move
 
     def rollback(
@@ -222,7 +221,6 @@ class Releasing:
                 to=to,
                 announce=lambda move: _announce(rooms, principal, move),
             )  # fmt: skip
-        self._settle_cut(rooms, collection)
         return move
 
     # -- how -------------------------------------------------------------------------------------------------------------
@@ -304,7 +302,7 @@ class Releasing:
                 stand(db, collection, live.config.chunker)
 
     def _settle_cut(self, rooms: Tenant, collection: str) -> None:
-        """As `_stand`, right after a move: of no weight for what is served, so whoever ingests now does it instead."""
+        """As `_stand`, for who looks at what stands after a move. Of no weight for what is served, so whoever ingests now does it instead."""
         from ingest.commit import exclusive
 
         with suppress(Busy), exclusive(rooms.collections / collection):

@@ -421,7 +421,9 @@ def test_a_rollback_to_another_way_to_cut_serves_the_very_release_of_before(comp
     promoted(company, candidate)
     small = texts(company)
     assert len(small) > len(found)
+    assert sum(info.chunks for info in company.documents(collection="company", principal=ALICE)) == len(small)
     assert company.verify("company").ok
+    assert sum(info.chunks for info in company.documents(collection="company", principal=ALICE)) == len(small)
     company.rollback(collection="company", reason="test")
     assert (live(company).id, texts(company)) == (before.id, found)
     assert company.verify("company").ok
