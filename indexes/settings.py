@@ -53,6 +53,16 @@ class Settings(BaseSettings):
     )
     rerank_depth: int = Field(20, ge=1, le=1000, description="hits that the reranker reads")
     generator: str = Field("extractive", description="extractive, openai or gguf")
+    prompt: str = Field(
+        "answer@1",
+        description="what a generator is asked with: a packaged prompt or prompts/NAME@VERSION.md of the home",
+    )
+    answer_passages: int = Field(12, ge=1, le=100, description="hits that an answer may rest on")
+    promotion: Literal["auto", "gated"] = Field(
+        "auto",
+        description="auto: changed settings go live with the next ingestion, until a release is promoted; gated: by promotion alone",
+    )
+    gate_max_age_hours: float = Field(168.0, gt=0, description="older gate records let no release be promoted")
     openai_base_url: str = ""
     openai_model: str = ""
     openai_api_key: str = Field("", repr=False)

@@ -31,6 +31,9 @@ As = Annotated[
     str, typer.Option("--as", metavar="PRINCIPAL", help="A name from principals.yaml, or tenant/user:x,group:y.")
 ]
 Mode = Annotated[str, typer.Option("--mode", metavar="hybrid|dense|lexical", help="How to search.")]
+Release = Annotated[
+    str | None, typer.Option("--release", metavar="R", help="Ask this release in place of the live one.")
+]
 Tenant = Annotated[str | None, typer.Option("--tenant", metavar="T", help="The tenant, where the file does not say.")]
 
 Progress = Callable[[str, int, int | None], None]

@@ -222,6 +222,27 @@ def releases(data: Data) -> RenderableType:
     return _table(names, [[row[name] for name in names] for row in data["releases"]])
 
 
+def release_diff(data: Data) -> RenderableType:
+    rows = [(name, change["before"], change["after"]) for name, change in data["changed"].items()]
+    return _table(("", data["before"], data["after"]), rows) if rows else plain("They are made of the same.")
+
+
+def moved(data: Data) -> RenderableType:
+    if data["previous"] == data["release"]:
+        return plain(f"{data['release']} is live in {data['collection']} already.")
+    return plain(f"{data['release']} is live in {data['collection']} now, in place of {data['previous']}.")
+
+
+def moves(data: Data) -> RenderableType:
+    names = ("at", "kind", "release", "previous", "by", "reason")
+    return _table(names, [[row[name] for name in names] for row in data["history"]])
+
+
+def gates(data: Data) -> RenderableType:
+    names = ("created", "verdict", "candidate", "baseline", "dataset")
+    return _table(names, [[row[name] for name in names] for row in data["gates"]])
+
+
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
