@@ -17,19 +17,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ragas", reason="the extra `eval` is not installed")
-MEASURE = "nv_response_groundedness"
-"""Its verdicts are short, and this is a slow machine."""
+MEASURE = "faithfulness"
 COMPANY = Path(__file__).parents[2] / "data/company/questions.jsonl"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)  # one minute idle; no more than a minute a reply on a busy machine
 def test_of_20_samples_each_that_a_weak_real_judge_cannot_judge_is_counted_with_its_reason(
     local_llm_server: LocalServer,
 ) -> None:
     samples = [sample for sample in read_dataset(COMPANY) if sample.answerable and sample.reference_contexts][:20]
     rows = [JudgedRow(s.id, s.user_input, s.reference, s.reference_contexts, s.reference) for s in samples]
     options = JudgeOptions(
-        local_llm_server.base_url, local_llm_server.model, concurrency=4, timeout_s=15, retries=0, max_tokens=24
+        local_llm_server.base_url, local_llm_server.model, concurrency=1, timeout_s=60, retries=0, max_tokens=96
     )
     report = judge_rows(rows, measures=[MEASURE], options=options)
     coverage, values = report.coverage[MEASURE], report.scores()[MEASURE]
