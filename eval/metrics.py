@@ -115,6 +115,22 @@ def score_rows(
     return rows
 
 
+def align(
+    dataset: Dataset, ids: Mapping[str, Sequence[str]], values: Mapping[str, Sequence[float | None]]
+) -> tuple[dict[str, tuple[float | None, ...]], dict[str, tuple[bool, ...]]]:
+    """Return rows over every question of the dataset, and for each metric which questions it is about, as the gate takes them.
+
+    Args:
+        ids, values: by metric, aligned to each other: those of `score_rows` or of a `JudgeReport`.
+    Returns:
+        (rows, applies); a question that a metric is not about has None in its row and False in `applies`.
+    """
+    found = {name: dict(zip(ids[name], values[name], strict=True)) for name in values}
+    rows = {name: tuple(row.get(sample.id) for sample in dataset) for name, row in found.items()}
+    applies = {name: tuple(sample.id in row for sample in dataset) for name, row in found.items()}
+    return rows, applies
+
+
 def all_facts(sample: Sample, outcome: Outcome) -> float:
     """Return 1 if the answer states every reference fact, else 0."""
     return float(answers.fact_recall(outcome.told, sample.facts) == 1)

@@ -6,7 +6,7 @@ import pytest
 
 from eval.datasets import Dataset, Sample
 from eval.evidence import Place
-from eval.metrics import METRICS, Outcome, score_rows
+from eval.metrics import METRICS, Outcome, align, score_rows
 
 PAY = Sample(
     "pay", "What is the pay?", "It is EUR 5.", ("The pay is EUR 5.", "Paid monthly."), ("pay.md",), "alice",
@@ -59,6 +59,15 @@ def test_what_nobody_looked_for_is_not_called_absent() -> None:
 def test_a_quote_that_stands_nowhere_any_more_counts_as_not_found() -> None:
     lost = Outcome(passages=(Place("pay.md", 0, 99),), quotes=())
     assert score_rows(DATASET, {"pay": lost}, names=["evidence_recall@10"])["evidence_recall@10"].values == (0.0,)
+
+
+def test_aligned_to_the_dataset_a_failure_and_a_question_the_metric_is_not_about_can_be_told_apart() -> None:
+    rows = score_rows(DATASET, {"none": GOOD["none"]}, names=["leaks", "false_abstention"])
+    values, applies = align(
+        DATASET, {name: row.ids for name, row in rows.items()}, {name: row.values for name, row in rows.items()}
+    )
+    assert values == {"leaks": (None, 0.0, None), "false_abstention": (1.0, None, None)}
+    assert applies == {"leaks": (True, True, True), "false_abstention": (True, False, False)}
 
 
 def test_the_registry_names_range_direction_and_source_of_every_metric() -> None:
