@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     generator_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first and for each next token")
     generator_retries: int = Field(2, ge=0)
     max_answer_tokens: int = Field(400, ge=1)
+    judge_base_url: str = Field("", description="OpenAI-compatible server that judges answers in evaluations")
+    judge_model: str = ""
+    judge_api_key: str = Field("", repr=False)
+    judge_concurrency: int = Field(4, ge=1, le=256, description="requests to the judge under way at once")
+    judge_timeout_s: float = Field(60.0, gt=0, description="longest wait for one reply of the judge")
+    judge_retries: int = Field(4, ge=0, description="further tries after a timeout, a lost connection, 429 or 5xx")
     cache_entries: int = Field(
         4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
     )

@@ -257,6 +257,16 @@ class Loremill(Ingesting, Governing, Releasing):
         tenant.auditor.did(kind, principal, collection=collection, document_id=document_id)
         return found
 
+    def document_text(self, document_id: str, *, collection: str, principal: Principal) -> str | None:
+        """Return the whole text of one document, None if there is none that the principal may read."""
+        tenant = self._tenant(principal.tenant)
+        with tenant.auditor.denials(principal, "document", collection=collection):
+            access = tenant.catalog.access(principal, state=tenant.catalog.state(collection))
+        text = tenant.catalog.document_text(collection, document_id, access=access)
+        kind = "denied" if text is None else "document"
+        tenant.auditor.did(kind, principal, collection=collection, document_id=document_id)
+        return text
+
     def may_read(self, document_id: str, *, collection: str, principal: Principal) -> bool:
         """Return whether there is such a document that the principal may read; nothing of it leaves, so nothing is written down."""
         try:

@@ -10,12 +10,14 @@ import typer
 
 from indexes.errors import ConfigError
 from service import render
+from service.cli_dataset import dataset as dataset_commands
 from service.console import As, Collection, Home, Json, Mode, Progress, Tenant, emit, opened, progress_bars
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
 
 evaluation = typer.Typer(help="Measure retrieval and answers.", no_args_is_help=True)
+evaluation.add_typer(dataset_commands, name="dataset")
 
 
 @evaluation.command("retrieval")

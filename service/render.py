@@ -255,6 +255,13 @@ def measured(data: Data) -> RenderableType:
     return Group(*parts)
 
 
+def checked_dataset(data: Data) -> RenderableType:
+    """Draw a dataset's counts and its problems."""
+    counts = {name: value for name, value in data.items() if name != "problems"}
+    problems = [(row["line"] or "-", row["id"] or "-", row["problem"]) for row in data["problems"]]
+    return Group(fields(counts), _table(("line", "id", "problem"), problems)) if problems else fields(counts)
+
+
 def leak_audit(data: Data) -> RenderableType:
     """Draw a leak audit: what each door let out, the first faults, and the verdict last."""
     names = ("trials", "leaks", "wrong", "errors", "told", "ms")
