@@ -21,14 +21,15 @@ MEASURE = "faithfulness"
 COMPANY = Path(__file__).parents[2] / "data/company/questions.jsonl"
 
 
-@pytest.mark.timeout(1300)  # one minute idle; no more than a minute a reply on a busy machine
+@pytest.mark.timeout(900)  # nine minutes were measured on a busy machine with two cores
 def test_of_20_samples_each_that_a_weak_real_judge_cannot_judge_is_counted_with_its_reason(
     local_llm_server: LocalServer,
 ) -> None:
+    """Replies are kept short for the machine's sake, so most failures here are replies cut off: this shows that they are counted."""
     samples = [sample for sample in read_dataset(COMPANY) if sample.answerable and sample.reference_contexts][:20]
     rows = [JudgedRow(s.id, s.user_input, s.reference, s.reference_contexts, s.reference) for s in samples]
     options = JudgeOptions(
-        local_llm_server.base_url, local_llm_server.model, concurrency=1, timeout_s=60, retries=0, max_tokens=96
+        local_llm_server.base_url, local_llm_server.model, concurrency=1, timeout_s=40, retries=0, max_tokens=40
     )
     report = judge_rows(rows, measures=[MEASURE], options=options)
     coverage, values = report.coverage[MEASURE], report.scores()[MEASURE]
