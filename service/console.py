@@ -40,14 +40,14 @@ Progress = Callable[[str, int, int | None], None]
 
 
 @contextmanager
-def opened(home: Path | None) -> Iterator[Loremill]:
-    """Open the mill of `home`, or of the settings' home, for one command."""
+def opened(home: Path | None, **settings: Any) -> Iterator[Loremill]:
+    """Open the mill of `home`, or of the settings' home, for one command; `settings` stand above those of the home."""
     from rag.auditing import Caller, caller
     from rag.loremill import Loremill
 
     before = caller.set(Caller("cli"))
     try:
-        with Loremill.open(home) as mill:
+        with Loremill.open(home, **settings) as mill:
             yield mill
     finally:
         caller.reset(before)
