@@ -1,0 +1,83 @@
+"""report.json: the gate's result, what was compared, and every score. No text of any document and no answer is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from eval.gate_result import GateResult
+from eval.reports.changes import changed, changes, finite, is_time
+from eval.reports.model import Context, Question, Side
+from eval.reports.texts import clean
+
+_DIGITS = 6
+
+
+def report_json(result: GateResult, questions: Sequence[Question], context: Context) -> str:
+    """Return report.json: equal input gives equal bytes, and all that differs between two runs is in `times` at its end.
+
+    The contract puts the figures of gated latencies into the head; `timeless` takes those out too.
+    """
+    report = result.to_json()
+    report["gate"] = {
+        "alpha": context.gates.alpha,
+        "power": context.gates.power,
+        "resamples": context.gates.resamples,
+        "seed": context.gates.seed,
+        "metrics": {rule.metric: _without_none(asdict(rule)) for rule in context.gates.rules},
+    }
+    report["releases"] = {
+        "baseline": context.baseline,
+        "candidate": context.candidate,
+        "diff": {name: list(values) for name, values in context.diff.items()},
+    }
+    report["per_question"] = [_row(question, context) for question in questions]
+    report["times"] = {
+        "created": context.created,
+        "seconds": {stage: round(seconds, 3) for stage, seconds in context.seconds.items()},
+        "questions": {
+            question.id: {"baseline": _times(question.baseline), "candidate": _times(question.candidate)}
+            for question in questions
+        },
+    }
+    return clean(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False, default=str)) + "\n"
+
+
+def timeless(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two runs of the same releases, dataset and gates have in common: all but times."""
+    rest = {name: value for name, value in report.items() if name != "times"}
+    rest["metrics"] = {name: value for name, value in report["metrics"].items() if not is_time(name)}
+    rest["reasons"] = [reason for reason in report["reasons"] if not is_time(reason)]
+    return rest
+
+
+def _row(question: Question, context: Context) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "principal": question.principal,
+        "tags": list(question.tags),
+        "changed": changed(question, changes(question, context.gates)),
+        "baseline": _side(question.baseline),
+        "candidate": _side(question.candidate),
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    scores = {name: _rounded(value) for name, value in sorted(side.scores.items()) if not is_time(name)}
+    return {"abstained": side.abstained, "failed": bool(side.error), "scores": scores}
+
+
+def _times(side: Side) -> dict[str, float | None]:
+    scores = {name: _rounded(value) for name, value in sorted(side.scores.items()) if is_time(name)}
+    return {"latency_ms": _rounded(side.latency_ms)} | scores
+
+
+def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None and name != "metric"}
+
+
+def _rounded(value: float | None) -> float | None:
+    value = finite(value)
+    return None if value is None else round(value, _DIGITS) + 0.0
