@@ -11,7 +11,7 @@ from eval.dataset_check import check_dataset
 from eval.datasets import Dataset
 from eval.gate_result import GateResult
 from eval.gates import Gates, read_gates
-from eval.gating import hold_gate
+from eval.gating import hold_gate, require_one_collection
 from eval.judgements import Judging
 from eval.metrics import METRICS
 from eval.observe import Observer
@@ -70,6 +70,7 @@ def gate_releases(
     asked_for = read_gates(gates)
     new = mill.release(candidate, collection=collection, tenant=tenant)
     old = mill.release(baseline, collection=new.collection if baseline == "live" else collection, tenant=tenant)
+    require_one_collection(new, old)
     shelf = Shelf(mill, new.collection, mill.directory.resolve)
     judging = _judging(mill, asked_for, repeats)
     questions = check_dataset(dataset, gate=True, shelf=shelf).require()

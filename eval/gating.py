@@ -39,8 +39,11 @@ Rows = dict[str, tuple[float | None, ...]]
 class Release(Protocol):
     """The part of a release that is used here."""
 
-    id: str
-    collection: str
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def collection(self) -> str: ...
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -103,11 +106,7 @@ def hold_gate(
     Raises:
         ConfigError: the releases serve different collections, or a gated metric is unknown or about no question of the dataset.
     """
-    if candidate.collection != baseline.collection:
-        raise ConfigError(
-            f"release {candidate.id} serves {candidate.collection!r}, {baseline.id} serves {baseline.collection!r}: a gate compares "
-            "releases of one collection"
-        )
+    require_one_collection(candidate, baseline)
     clock = _Clock()
     wanted = [rule.metric for rule in gates.rules]
     judged = [name for name in wanted if name not in METRICS]
@@ -157,6 +156,19 @@ def hold_gate(
         datetime.now(UTC).isoformat(timespec="seconds"), clock.seconds, gates, curves,
     )  # fmt: skip
     return Gating(result, questions, context)
+
+
+def require_one_collection(candidate: Release, baseline: Release) -> None:
+    """Refuse releases of different collections.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    if candidate.collection != baseline.collection:
+        raise ConfigError(
+            f"release {candidate.id} serves {candidate.collection!r}, {baseline.id} serves {baseline.collection!r}: "
+            "a gate compares releases of one collection"
+        )
 
 
 def _ask_both(

@@ -1,7 +1,7 @@
 """Past gates in the order of time: verdicts, and each metric's value in the candidate.
 
-    runs = read_trend([Path("reports")])
-    runs.to_json(), trend_html(runs)
+runs = read_trend([Path("reports")])
+runs.to_json(), trend_html(runs)
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Run:
     metrics: Mapping[str, Value]
 
     def to_json(self) -> dict[str, Any]:
-        head = {name: getattr(self, name) for name in ("created", "verdict", "candidate", "baseline", "dataset", "path")}
+        head = {
+            name: getattr(self, name) for name in ("created", "verdict", "candidate", "baseline", "dataset", "path")
+        }
         return head | {"metrics": {name: value.to_json() for name, value in self.metrics.items()}}
 
 

@@ -101,11 +101,15 @@ def gate(
         str | None, typer.Option("--collection", metavar="C", help="Where several collections have such a release.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--source", metavar="DIR", help="The ingested folder, to check for leaks against its acl.yaml.")
+        Path | None,
+        typer.Option("--source", metavar="DIR", help="The ingested folder, to check for leaks against its acl.yaml."),
     ] = None,
     canary: Annotated[
         list[str] | None,
-        typer.Option("--canary", help='A phrase that only an answer obeying a planted instruction has; or "canaries" in the dataset.'),
+        typer.Option(
+            "--canary",
+            help='A phrase that only an answer obeying a planted instruction has; or "canaries" in the dataset.',
+        ),
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=64, help="Questions under way at once.")] = 1,
     repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="How often a judge is asked.")] = 1,

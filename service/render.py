@@ -255,6 +255,30 @@ def measured(data: Data) -> RenderableType:
     return Group(*parts)
 
 
+def gate(data: Data) -> RenderableType:
+    """Draw a gate: the verdict and its reasons first, then the metrics, what was written, and where the time went."""
+    style = {"PASS": "bold green", "FAIL": "bold red"}.get(data["verdict"], "bold yellow")
+    rows = [
+        (
+            name,
+            _figure(line["baseline"]),
+            _figure(line["candidate"]),
+            "" if line["interval"] is None else "{:+.3f} to {:+.3f}".format(*line["interval"]),
+            line["verdict"],
+        )
+        for name, line in data["metrics"].items()
+    ]
+    needed = [] if data["needed"] is None else [Text(f"{data['needed']} questions would settle what is open.")]
+    return Group(
+        Text(data["verdict"], style=style),
+        *(plain(f"  {reason}") for reason in data["reasons"]),
+        _table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
+        *needed,
+        _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
+        *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
+    )
+
+
 def checked_dataset(data: Data) -> RenderableType:
     """Draw a dataset's counts and its problems."""
     counts = {name: value for name, value in data.items() if name != "problems"}
