@@ -88,6 +88,24 @@ def run(
     emit(report.to_json(), as_json=json, human=render.measured)
 
 
+@evaluation.command("trend")
+def trend(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that gates wrote to, at any depth.")],
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also draw it as a page.")] = None,
+    json: Json = False,
+) -> None:
+    """Show past gates by time: the verdict and each metric's value in the candidate."""
+    from eval.trend import read_trend
+
+    found = read_trend(folders)
+    if html is not None:
+        from eval.reports.trend_page import trend_html
+        from eval.reports.write import write_files
+
+        write_files(html.parent, {html.name: trend_html(found)})
+    emit(found.to_json(), as_json=json, human=render.trend)
+
+
 def _collection_of(mill: Loremill, release: str, tenant: str | None) -> str:
     """Return the collection that a live release serves; others cannot be asked, so they cannot be evaluated."""
     for one in mill.releases(None, tenant=tenant):

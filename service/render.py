@@ -234,6 +234,25 @@ def measured(data: Data) -> RenderableType:
     return Group(*parts)
 
 
+def trend(data: Data) -> RenderableType:
+    """Draw past gates, oldest first: a row a run, a column a metric with its interval below; then what could not be read."""
+    metrics = list(dict.fromkeys(name for run in data["runs"] for name in run["metrics"]))
+    rows = [
+        (f"{run['created'][:16]}\n{run['verdict']}", f"{run['candidate']}\n{run['dataset']}",
+         *(_past(run["metrics"].get(name)) for name in metrics))
+        for run in data["runs"]
+    ]  # fmt: skip
+    broken = [plain(f"not read: {one['path']}: {one['error']}", "yellow") for one in data["broken"]]
+    return Group(_table(("made, verdict", "candidate, dataset", *metrics), rows), *broken)
+
+
+def _past(value: Data | None) -> str:
+    if value is None or value["candidate"] is None:
+        return "-"
+    ends = value["interval"]
+    return f"{value['candidate']:.4g}" + (f"\n{ends[0]:.4g} to {ends[1]:.4g}" if ends else "")
+
+
 def leak_audit(data: Data) -> RenderableType:
     """Draw a leak audit: what each door let out, the first faults, and the verdict last."""
     names = ("trials", "leaks", "wrong", "errors", "told", "ms")
