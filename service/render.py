@@ -235,22 +235,24 @@ def measured(data: Data) -> RenderableType:
 
 
 def trend(data: Data) -> RenderableType:
-    """Draw past gates, oldest first: a row a run, a column a metric with its interval below; then what could not be read."""
-    metrics = list(dict.fromkeys(name for run in data["runs"] for name in run["metrics"]))
-    rows = [
-        (f"{run['created'][:16]}\n{run['verdict']}", f"{run['candidate']}\n{run['dataset']}",
-         *(_past(run["metrics"].get(name)) for name in metrics))
+    """Draw past gates, oldest first: the runs, then each metric's values one below the other, then what could not be read."""
+    names = ("created", "verdict", "candidate", "baseline", "dataset")
+    runs = [[run[name] for name in names] for run in data["runs"]]
+    metrics = dict.fromkeys(name for run in data["runs"] for name in run["metrics"])
+    values = [
+        (name, run["created"], run["metrics"][name]["verdict"], *_past(run["metrics"][name]))
+        for name in metrics
         for run in data["runs"]
-    ]  # fmt: skip
+        if name in run["metrics"]
+    ]
     broken = [plain(f"not read: {one['path']}: {one['error']}", "yellow") for one in data["broken"]]
-    return Group(_table(("made, verdict", "candidate, dataset", *metrics), rows), *broken)
+    header = ("metric", "made", "verdict", "candidate", "interval")
+    return Group(_table(("made", *names[1:]), runs), _table(header, values), *broken)
 
 
-def _past(value: Data | None) -> str:
-    if value is None or value["candidate"] is None:
-        return "-"
-    ends = value["interval"]
-    return f"{value['candidate']:.4g}" + (f"\n{ends[0]:.4g} to {ends[1]:.4g}" if ends else "")
+def _past(value: Data) -> tuple[str, str]:
+    seen, ends = value["candidate"], value["interval"]
+    return "-" if seen is None else f"{seen:.4g}", f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else "-"
 
 
 def leak_audit(data: Data) -> RenderableType:

@@ -34,7 +34,9 @@ def report_markdown(result: GateResult, questions: Sequence[Question], context: 
         key=lambda pair: -loss(pair[1], context.gates),
     )
     for most in range(_MOST_WORST, -1, -5):
-        text = "\n".join([*_head(result, context), *_metrics(result, context.gates), *_worst(worst, len(different), most)])
+        text = "\n".join(
+            [*_head(result, context), *_metrics(result, context.gates), *_worst(worst, len(different), most)]
+        )
         if len(text) < MOST_CHARACTERS:
             return text
     return text[: MOST_CHARACTERS - 200].rsplit("\n", 1)[0] + "\n\nThe rest is in report.html.\n"
@@ -72,7 +74,16 @@ def _head(result: GateResult, context: Context) -> list[str]:
 
 
 def _metrics(result: GateResult, gates: Gates) -> list[str]:
-    header = ("metric", "verdict", "baseline", "candidate", "difference", f"{1 - gates.alpha:.0%} interval", "mde", "judged")
+    header = (
+        "metric",
+        "verdict",
+        "baseline",
+        "candidate",
+        "difference",
+        f"{1 - gates.alpha:.0%} interval",
+        "mde",
+        "judged",
+    )
     metrics = list(result.metrics.values())
     lines = [table(header, [_metric(metric) for metric in metrics[:_MOST_METRICS]])]
     if len(metrics) > _MOST_METRICS:

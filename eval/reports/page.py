@@ -107,9 +107,7 @@ def render(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     style, script = _resource("report.css"), _resource("report.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     page = _environment().get_template(template)
     return page.render(policy=policy, style=Markup(style), script=Markup(script), **values)  # files of ours, no input
 
@@ -131,8 +129,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if type(value) is str else value,
     )
-    environment.filters |= {"figure": figure, "chance": chance, "json": lambda value: json.dumps(value, ensure_ascii=False, default=str)}
-    environment.globals |= {"INTERVAL_WIDTH": charts.INTERVAL_WIDTH, "HISTOGRAM": charts.HISTOGRAM, "LINES": charts.LINES}
+    environment.filters |= {
+        "figure": figure,
+        "chance": chance,
+        "json": lambda value: json.dumps(value, ensure_ascii=False, default=str),
+    }
+    environment.globals |= {
+        "INTERVAL_WIDTH": charts.INTERVAL_WIDTH,
+        "HISTOGRAM": charts.HISTOGRAM,
+        "LINES": charts.LINES,
+    }
     return environment
 
 
@@ -144,7 +150,9 @@ def _metric(metric: MetricResult, rule: Rule | None) -> MetricRow:
     if rule is None:
         return MetricRow(metric, "", None)
     bounds = [
-        f"{name} {value:g}" for name in ("min", "max", "max_drop", "max_ratio") if (value := getattr(rule, name)) is not None
+        f"{name} {value:g}"
+        for name in ("min", "max", "max_drop", "max_ratio")
+        if (value := getattr(rule, name)) is not None
     ]
     return MetricRow(metric, ", ".join(bounds), charts.interval_chart(metric, rule))
 

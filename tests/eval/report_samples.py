@@ -9,7 +9,7 @@ from eval.gates import Gates, parse_gates
 from eval.reports import Context, Passage, Question, Side
 
 HOSTILE = (
-    "</style></script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>\" onmouseover=\"window.pwned = 3\" "
+    '</style></script><script>window.pwned = 1</script><img src=x onerror=\'window.pwned = 2\'>" onmouseover="window.pwned = 3" '
     "<svg onload=window.pwned=4> <a href='javascript:window.pwned=5'>x</a> <!-- --> ]]> {{ 7 * 7 }} {% raw %} @octocat #1 !2 "
     "https://evil.example/x www.evil.example | `code` **bold** [link](javascript:1) \x00\x1b[31m\u202e &lt; <iframe src=//evil.example>"
 )
@@ -33,7 +33,10 @@ def gate(
     """Compare over `count` questions; the candidate loses nDCG on the first `lost` and wins on the last two."""
     questions = [_question(place, count, lost, hostile) for place in range(count)]
     rows = [
-        {name: [getattr(question, side).scores[name] for question in questions] for name in questions[0].baseline.scores}
+        {
+            name: [getattr(question, side).scores[name] for question in questions]
+            for name in questions[0].baseline.scores
+        }
         for side in ("baseline", "candidate")
     ]
     dataset = f"company@0123456789ab{hostile}"

@@ -118,7 +118,12 @@ def test_junit_shows_fail_as_failure_and_inconclusive_as_error_and_never_as_pass
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
     cases = suite.findall("testcase")
     assert [case.get("name") for case in cases] == list(metrics)
-    assert [[child.tag for child in case if child.tag != "system-out"] for case in cases] == [["failure"], ["error"], [], []]
+    assert [[child.tag for child in case if child.tag != "system-out"] for case in cases] == [
+        ["failure"],
+        ["error"],
+        [],
+        [],
+    ]
     properties = {one.get("name"): one.get("value") for one in suite.iter("property")}
     assert properties["candidate"] == "r-new"
     assert properties["verdict"] == "FAIL"
@@ -132,7 +137,13 @@ def test_junit_is_xml_whatever_the_names_hold() -> None:
 def test_markdown_says_the_verdict_first_then_reasons_metrics_and_the_worst() -> None:
     text = report_markdown(*gate())
     assert text.startswith("## ❌ FAIL: the candidate is worse than allowed on 1 of 4 metrics")
-    order = ["- ndcg@\u200b10: ", "| metric | verdict |", "14 questions changed, 12 of them for the worse.", "### The worst", "`q000`"]
+    order = [
+        "- ndcg@\u200b10: ",
+        "| metric | verdict |",
+        "14 questions changed, 12 of them for the worse.",
+        "### The worst",
+        "`q000`",
+    ]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "answered → abstained" in text

@@ -84,7 +84,12 @@ def test_the_verdict_the_reasons_and_whose_texts_these_are_come_first(report: Op
 def test_changed_questions_are_shown_first_and_the_filters_narrow_them(report: Opened) -> None:
     page = report.page
     assert len(report.shown()) == 14
-    for label, value, left in (("Show", "better", 2), ("Show", "worse", 12), ("Metric", "ndcg@10", 12), ("Tag", "single", 8)):
+    for label, value, left in (
+        ("Show", "better", 2),
+        ("Show", "worse", 12),
+        ("Metric", "ndcg@10", 12),
+        ("Tag", "single", 8),
+    ):
         report.pick(label, value)
         report.counts(f"{left} of 40 questions")
         assert len(report.shown()) == left
@@ -135,11 +140,22 @@ def test_text_is_readable_in_light_and_dark_and_nothing_juts_out(
 
 
 _TOO_FAINT = """() => {
-  const light = (color) => { const [r, g, b] = color.match(/[\\d.]+/g).map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
-  const ground = (element) => { for (let one = element; one; one = one.parentElement) { const color = getComputedStyle(one).backgroundColor; if (!color.endsWith(', 0)')) return color; } return 'rgb(255, 255, 255)'; };
-  return Array.from(document.querySelectorAll('p, h1, h2, th, td, small, summary, .badge, .score, .tag, .worse, .better, label, a'), (element) => {
-    const pair = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
-    return [(pair[0] + .05) / (pair[1] + .05), element.className, element.textContent.slice(0, 40)];
+  const channel = (v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; };
+  const light = (color) => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map(channel);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const color = getComputedStyle(one).backgroundColor;
+      if (!color.endsWith(', 0)')) return color;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const texts = 'p, h1, h2, th, td, small, summary, .badge, .score, .tag, .worse, .better, label, a';
+  return Array.from(document.querySelectorAll(texts), (element) => {
+    const [high, low] = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
+    return [(high + .05) / (low + .05), element.className, element.textContent.slice(0, 40)];
   }).filter(([contrast]) => contrast < 4.5);
 }"""
 
@@ -159,7 +175,11 @@ def test_hostile_documents_run_no_script_and_ask_for_nothing(browser: Browser, t
 
 def test_a_script_that_got_in_all_the_same_is_not_run(browser: Browser, tmp_path: Path) -> None:
     path = write_reports(tmp_path, *gate())["report.html"]
-    path.write_text(path.read_text().replace("<main>", "<main><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"))
+    path.write_text(
+        path.read_text().replace(
+            "<main>", "<main><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"
+        )
+    )
     one = opened(browser, path)
     assert one.page.evaluate("window.pwned") is None
     assert any("Content Security Policy" in said for said in one.said)

@@ -58,7 +58,10 @@ def test_a_report_that_is_found_twice_counts_once(past: Path) -> None:
         (b'{"dataset": "a run of eval run", "figures": {}}', "is no gate's report: it has no verdict"),
         (b'{"verdict": "GOOD", "metrics": {}, "times": {"created": "2026-11-22T10:00:00Z"}}', "'GOOD' is not a valid"),
         (b'{"verdict": "PASS", "metrics": {}, "times": {"created": "yesterday"}}', "yesterday"),
-        (b'{"verdict": "PASS", "metrics": {"m": 3}, "times": {"created": "2026-11-22T10:00:00Z"}}', "metric m is no object"),
+        (
+            b'{"verdict": "PASS", "metrics": {"m": 3}, "times": {"created": "2026-11-22T10:00:00Z"}}',
+            "metric m is no object",
+        ),
         (
             b'{"verdict": "PASS", "metrics": {"m": {"verdict": "PASS", "candidate": NaN}}, "times": {"created": "2026-11-22"}}',
             "metric m has nan where a number should be",
