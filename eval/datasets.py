@@ -88,7 +88,7 @@ def read_dataset(path: str | Path) -> Dataset:
     samples: dict[str, Sample] = {}
     for line, row in read_objects(path):
         try:
-            sample = _sample(row, default_id=f"line-{line}")
+            sample = read_sample(row, default_id=f"line-{line}")
         except ValueError as error:
             raise DatasetError(str(error), path=str(path), line=line) from error
         if sample.id in samples:
@@ -129,7 +129,12 @@ def to_row(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _sample(row: dict[str, Any], *, default_id: str) -> Sample:
+def read_sample(row: Mapping[str, Any], *, default_id: str) -> Sample:
+    """Return the sample of one JSON object; ValueError says which column is wrong.
+
+    Args:
+        default_id: its id where it names none.
+    """
     columns: dict[str, Any] = {}
     for name, value in row.items():
         modern = _LEGACY.get(name, name)

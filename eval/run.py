@@ -34,7 +34,9 @@ class Answered(Protocol):
 class Mill(Protocol):
     """The part of the facade that is used here."""
 
-    def ask(self, question: str, *, collection: str, principal: Principal) -> Answered: ...
+    def ask(
+        self, question: str, *, collection: str, principal: Principal, release: str | None = ...
+    ) -> Answered: ...
 
     def document(self, document_id: str, *, collection: str, principal: Principal) -> object | None: ...
 
@@ -143,6 +145,7 @@ class _Asker:
     canaries: Sequence[str] = ()
     oracle: Oracle | None = None
     forbidden_check: bool = True
+    release: str | None = None
     rights: dict[Principal, frozenset[str]] = field(default_factory=dict)
 
     def record(self, sample: Sample) -> AnswerRecord:
@@ -152,7 +155,9 @@ class _Asker:
         start = time.perf_counter()
         try:
             principal = self.resolve_principal(sample.principal)
-            answer = self.mill.ask(sample.user_input, collection=self.collection, principal=principal).to_json()
+            answer = self.mill.ask(
+                sample.user_input, collection=self.collection, principal=principal, release=self.release
+            ).to_json()
         except (AccessDenied, CollectionNotFound) as error:
             if sample.answerable:
                 return replace(blank, error=f"{type(error).__name__}: {error}")
@@ -202,6 +207,7 @@ def evaluate_answers(
     canaries: Sequence[str] = (),
     oracle: Oracle | None = None,
     forbidden_check: bool = True,
+    release: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AnswerReport:
     """Ask every question of `dataset` as its principal, in order.
@@ -211,13 +217,14 @@ def evaluate_answers(
         out: folder for answers.jsonl, report.json and report.md; nothing is written if None.
         canaries: phrases that only an answer which obeys a planted instruction has.
         oracle: judges each answer against the source's own ACL file; no such check if None.
+        release: of the collection, asked in place of the live one.
         forbidden_check: ask the mill itself whether the principal may open each cited document.
         progress: called with (done, total) after each question.
     Raises:
         ConfigError: `out` cannot be written. It is tried before the first question.
     """
     folder = _make_folder(out) if out is not None else None
-    asker = _Asker(mill, collection, resolve_principal, tuple(canaries), oracle, forbidden_check)
+    asker = _Asker(mill, collection, resolve_principal, tuple(canaries), oracle, forbidden_check, release)
     records: list[AnswerRecord] = []
     for sample in dataset:
         records.append(asker.record(sample))

@@ -44,6 +44,8 @@ class AuditKind(StrEnum):
     DIRECTORY = "directory"
     KEY = "key"
     ACT_AS = "act-as"
+    RELEASE = "release"
+    """A release was made, promoted or rolled back, or a gate was recorded."""
     RETENTION = "retention"
     RECOVERED = "recovered"
     """Written by the log itself: what it found amiss when it was next appended to."""

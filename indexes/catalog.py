@@ -32,6 +32,8 @@ class CollectionState:
     live: str | None
     epoch: int
     newest_class: int
+    governed: bool = False
+    """Its settings are those of the live release, until another one is promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Catalog(CatalogFile):
             raise CollectionNotFound(
                 f"no collection {collection!r}; run: loremill ingest SOURCE --collection {collection}"
             )
-        return CollectionState(collection, row[0], row[1], row[2])
+        return CollectionState(collection, row[0], row[1], row[2], bool(row[3]))
 
     # -- rights ------------------------------------------------------------------------------------------------------
 
@@ -179,12 +181,15 @@ class Catalog(CatalogFile):
 
         confirmed: dict[str, ConfirmedChunk] = {}
         with self.read() as db:
-            for batch in batched(chunk_ids):
-                for row in db.execute(chunks_with_rights(), {"collection": collection, "chunk_ids": list(batch)}):
-                    if row.class_id in access.classes:
-                        confirmed[row.chunk_id] = ConfirmedChunk(
-                            _chunk(row), row.uri, row.title, row.metadata, row.class_id, row.format
-                        )
+            for other_cuts in (False, True):
+                left = [name for name in chunk_ids if name not in confirmed]
+                for batch in batched(left):
+                    named = {"collection": collection, "chunk_ids": list(batch)}
+                    for row in db.execute(chunks_with_rights(other_cuts=other_cuts), named):
+                        if row.class_id in access.classes:
+                            confirmed[row.chunk_id] = ConfirmedChunk(
+                                _chunk(row), row.uri, row.title, row.metadata, row.class_id, row.format
+                            )
         if where is None:
             return confirmed
         return {name: found for name, found in confirmed.items() if matches(where, found.fields)}
@@ -223,13 +228,17 @@ class Catalog(CatalogFile):
     ) -> list[DocumentInfo]:
         from sqlalchemy import func, select
 
+        from indexes.cuts import other_cut
         from indexes.queries import rights_of_documents
-        from indexes.tables import chunks, documents, rights
+        from indexes.tables import chunks, cut_chunks, documents, rights
 
-        of_document = (chunks.c.collection == documents.c.collection) & (
-            chunks.c.document_id == documents.c.document_id
+        with self.read() as db:
+            cut = other_cut(db, collection)
+        counted = chunks if cut is None else select(cut_chunks).where(cut_chunks.c.cut == cut).subquery()
+        of_document = (counted.c.collection == documents.c.collection) & (
+            counted.c.document_id == documents.c.document_id
         )
-        count = select(func.count()).select_from(chunks).where(of_document).scalar_subquery().label("chunks")
+        count = select(func.count()).select_from(counted).where(of_document).scalar_subquery().label("chunks")
         names = [name for name in DocumentInfo.__slots__ if name != "chunks"]
         query = (
             select(*(documents.c[name] for name in names), count)
@@ -264,10 +273,31 @@ class Catalog(CatalogFile):
                 yield row[0], [row[own[key]] if key in own else stored.get(key) for key in keys]
 
     def siblings(self, collection: str, chunk_id: str, *, access: AccessFilter) -> list[Chunk]:
-        """Return all chunks of a chunk's document in reading order; none where there is none that `access` may read."""
+        """Return all chunks of a chunk's document in reading order; none where there is none that `access` may read.
+
+        Cut as the live release cuts them, or else as one that is not live and has this chunk.
+        """
+        from indexes.tables import chunks
+
+        return self._siblings(collection, chunk_id, access, chunks) or self._other_siblings(
+            collection, chunk_id, access
+        )
+
+    def _other_siblings(self, collection: str, chunk_id: str, access: AccessFilter) -> list[Chunk]:
+        from sqlalchemy import func, select
+
+        from indexes.tables import cut_chunks
+
+        held = (cut_chunks.c.collection == collection) & (cut_chunks.c.chunk_id == chunk_id)
+        with self.read() as db:
+            cut = db.execute(select(func.min(cut_chunks.c.cut)).where(held)).scalar()
+        one = select(cut_chunks).where(cut_chunks.c.cut == cut).subquery()
+        return self._siblings(collection, chunk_id, access, one)
+
+    def _siblings(self, collection: str, chunk_id: str, access: AccessFilter, chunks: Any) -> list[Chunk]:
         from sqlalchemy import select
 
-        from indexes.tables import chunks, rights
+        from indexes.tables import rights
 
         own = select(chunks.c.document_id).where(chunks.c.collection == collection, chunks.c.chunk_id == chunk_id)
         owner = (rights.c.collection == chunks.c.collection) & (rights.c.document_id == chunks.c.document_id)

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from indexes.catalog_file import now
+from indexes.cuts import keep_cut
 from indexes.rights import raise_epoch, settle
+from indexes.vocabulary import digest_all
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def apply_staged(db: Connection, collection: str, *, sources: Iterable[str]) -> None:
+def apply_staged(db: Connection, collection: str, *, sources: Iterable[str], cut: str | None = None) -> None:
     """Move everything staged into the catalog; bump the epoch if anything that is served changed.
 
     Args:
         sources: whose old quarantine entries the staged ones replace.
+        cut: how texts are cut now; with another one than before, all of them were staged anew. None: as before.
     """
     from sqlalchemy import delete, insert, select
 
@@ -27,7 +30,12 @@ def apply_staged(db: Connection, collection: str, *, sources: Iterable[str]) -> 
     freed = _freed(db, collection)
     gone = select(t.staged_gone.c.document_id)
     retold = gone.where(~t.staged_gone.c.same_text)
-    leaving = {t.chunks: gone, t.documents: gone, t.text_uses: retold, t.signatures: retold, t.bands: retold}
+    if cut is not None:
+        keep_cut(db, collection, cut)
+    leaving = {
+        t.chunks: gone, t.documents: gone, t.cut_chunks: retold, t.text_uses: retold, t.signatures: retold,
+        t.bands: retold,
+    }  # fmt: skip
     for table, names in leaving.items():
         db.execute(delete(table).where(table.c.collection == collection, table.c.document_id.in_(names)))
     db.execute(
@@ -40,7 +48,7 @@ def apply_staged(db: Connection, collection: str, *, sources: Iterable[str]) -> 
     _apply_touched(db, collection)
     if epoch is not None:
         _settle_rights(db, collection, epoch)
-    _move_embeddings(db)
+    move_embeddings(db)
     _forget(db, freed)
 
 
@@ -84,7 +92,7 @@ def _settle_rights(db: Connection, collection: str, epoch: int) -> None:
     settle(db, collection, db.execute(changed).scalars().all(), epoch)
 
 
-def _move_embeddings(db: Connection) -> None:
+def move_embeddings(db: Connection) -> None:
     """Keep the staged vectors that a chunk uses; a run that was killed may have left others."""
     from sqlalchemy import exists, insert, select
 
@@ -153,13 +161,23 @@ def record_duplicates(db: Connection, collection: str, near: Iterable[tuple[str,
     db.execute(insert(duplicates).prefix_with("OR REPLACE").from_select(columns, equal))
 
 
-def record_build(db: Connection, collection: str, build_id: str, manifest: dict[str, Any]) -> None:
-    """Write down a build; one that is known gets the present time, so that it counts as the newest."""
-    from sqlalchemy import insert
+def record_build(
+    db: Connection, collection: str, build_id: str, manifest: dict[str, Any], *, recipe: Mapping[str, Any]
+) -> None:
+    """Write down a build of the documents as they are now; one that is known gets the present time, so that it counts as the newest.
 
-    from indexes.tables import builds
+    Args:
+        recipe: the settings that it was made with.
+    Cost: reads the hash of every document.
+    """
+    from sqlalchemy import insert, select
 
+    from indexes.tables import builds, documents
+
+    own = select(documents.c.document_id, documents.c.content_hash).where(documents.c.collection == collection)
+    hashes = db.execute(own.order_by(documents.c.document_id))
     row = {"build_id": build_id, "collection": collection, "manifest": manifest, "created": now()}
+    row |= {"recipe": dict(recipe), "corpus": digest_all([], (f"{name} {text}" for name, text in hashes))}
     db.execute(insert(builds).prefix_with("OR REPLACE"), row)
 
 

@@ -1,7 +1,8 @@
 """What `CodedRows` is made of, as arrays in files; and how one index takes over what another has learned and coded.
 
-codes.npy           position -> code            class_list_of.npy   position -> class list
-topic_of.npy        position -> topic list      codebook.npy, centroids.npy, spread.npy, tail.npy   learned from a sample of the rows
+codes.npy           position -> code of the row                            class_list_of.npy   position -> class list
+topic_codes.npy     position -> code of what it differs from its topic by  topic_of.npy        position -> topic list
+codebook.npy, topic_codebook.npy, centroids.npy, spread.npy, tail.npy      learned from a sample of the rows
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from indexes.access import Int32Vector
 from indexes.arrays import Float32Matrix
 from indexes.coded_rows import CodedRows
 from indexes.misses import Tail
-from indexes.product_codes import Codebook, Codes, Positions, sample
+from indexes.product_codes import Codebook, CodeLists, Codes, Positions, sample
 from indexes.stored_rows import StoredRows
 from indexes.topics import Topics, train_topics, training_rows
 
 _CLASS_LIST_ROWS = 512
 _BLOCK_ROWS = 16_384
-_ARRAYS = ("codes", "codebook", "class_list_of", "topic_of", "centroids", "spread", "tail")
+_ARRAYS = (
+    "codes", "topic_codes", "codebook", "topic_codebook", "class_list_of", "topic_of", "centroids", "spread", "tail",
+)  # fmt: skip
+_PER_ROW = {"codes", "topic_codes", "class_list_of", "topic_of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +66,28 @@ def write_coded(rows: Float32Matrix, classes: Int32Vector, path: Path, base: Cod
         base = None
     if base is None:
         learned = np.asarray(rows[sample(len(rows), training_rows(len(rows)))])
-        topics, codebook, learning = train_topics(learned, len(rows)), Codebook.train(learned), Learning(len(rows))
+        topics, learning = train_topics(learned, len(rows)), Learning(len(rows))
+        codebook, topic_codebook = Codebook.train(learned), Codebook.train(topics.residuals(learned)[0])
     else:
-        topics, codebook, learning = _topics(base.arrays), Codebook(base.arrays["codebook"]), base.learning
+        topics, learning = _topics(base.arrays), base.learning
+        codebook, topic_codebook = Codebook(base.arrays["codebook"]), Codebook(base.arrays["topic_codebook"])
     codes = np.empty((len(rows), codebook.code_bytes), np.uint8)
+    topic_codes = np.empty_like(codes)
     topic_of = np.empty(len(rows), np.int32)
     for block in _blocks(len(rows)):
         new = np.arange(block.start, block.stop)
         if base is not None:
             same, there = _same_rows(rows[block], base, base.positions[block])
-            codes[new[same]], topic_of[new[same]] = base.arrays["codes"][there], base.arrays["topic_of"][there]
+            for array, name in ((codes, "codes"), (topic_codes, "topic_codes"), (topic_of, "topic_of")):
+                array[new[same]] = base.arrays[name][there]
             new = new[~same]
             learning = Learning(learning.rows, learning.added + len(new))
         if len(new):
-            codes[new], topic_of[new] = codebook.encode(rows[new]), topics.assign(rows[new])
+            residuals, topic_of[new] = topics.residuals(rows[new])
+            codes[new], topic_codes[new] = codebook.encode(rows[new]), topic_codebook.encode(residuals)
     arrays: dict[str, npt.NDArray[Any]] = {
         "codes": codes, "codebook": codebook.centroids, "class_list_of": _class_lists(classes), "topic_of": topic_of,
+        "topic_codes": topic_codes, "topic_codebook": topic_codebook.centroids,
         "centroids": topics.centroids, "spread": topics.spread, "tail": topics.tail.share,
     }  # fmt: skip
     for name in _ARRAYS:
@@ -95,18 +105,23 @@ def load_array(path: Path, name: str, length: int | None = None) -> npt.NDArray[
 
 def load_arrays(path: Path, n_rows: int) -> dict[str, npt.NDArray[Any]]:
     """Map all arrays of an index of `n_rows` rows; OSError or ValueError where one is missing or damaged."""
-    per_row = {"codes", "class_list_of", "topic_of"}
-    return {name: load_array(path, name, n_rows if name in per_row else None) for name in _ARRAYS}
+    return {name: load_array(path, name, n_rows if name in _PER_ROW else None) for name in _ARRAYS}
 
 
 def open_coded(rows: StoredRows, row_of: Int32Vector, path: Path) -> CodedRows:
     """Open what `write_coded` wrote beside the rows, whose numbers are `row_of`."""
     arrays = load_arrays(path, len(row_of))
+    topics = _topics(arrays)
     codes: Codes = arrays["codes"]
+    topic_codes: Codes = arrays["topic_codes"]
+    class_list_of, topic_of = arrays["class_list_of"], arrays["topic_of"]
+    by_class = CodeLists(Codebook(arrays["codebook"]), codes, class_list_of, int(class_list_of.max()) + 1)
+    by_topic = CodeLists(
+        Codebook(arrays["topic_codebook"]), topic_codes, topic_of, len(topics.centroids), residual=True
+    )
     return CodedRows(
-        rows, Codebook(arrays["codebook"]), codes, class_list_of=arrays["class_list_of"], topic_of=arrays["topic_of"],
-        topics=_topics(arrays), row_of=row_of,
-    )  # fmt: skip
+        rows, by_class, by_topic, class_list_of=class_list_of, topic_of=topic_of, topics=topics, row_of=row_of
+    )
 
 
 def _topics(arrays: Mapping[str, npt.NDArray[Any]]) -> Topics:

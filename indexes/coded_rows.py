@@ -18,21 +18,21 @@ import numpy.typing as npt
 from indexes.arrays import Float32Matrix
 from indexes.kernels import best_of, nearest_lists, rows_beyond, shares_beyond
 from indexes.misses import Float32Vector, depth_for
-from indexes.product_codes import Codebook, CodeLists, Codes, Positions
+from indexes.product_codes import CodeLists, Positions
 from indexes.readable import ReadableRows
 from indexes.stored_rows import StoredRows
 from indexes.topics import Topics
 
-TOPICS_COST = 20_000
+TOPICS_COST = 30_000
 """What the first look into topic lists costs, in codes scanned: class lists that hold less are scanned instead."""
 
-_MISSES = 0.0003
+_MISSES = 0.0001
 """Expected share of the true best rows that one step may leave out."""
 _FIRST_LISTS, _MOST_FIRST_LISTS = 8, 48
 _FIRST_ROWS_PER_HIT = 10
 _LIST_COST = 300
 """Going to a list takes as long as scanning so many codes."""
-_FETCHED, _FETCHED_WIDE = 2, 40
+_FETCHED, _FETCHED_SCAN, _FETCHED_WIDE = 2, 12, 40
 """Candidates fetched for each that is scored at first: to scan again costs more. Where a first look did not do, many will be needed."""
 
 Lists = npt.NDArray[np.int64]
@@ -66,6 +66,8 @@ class _Look:
     queries: Float32Matrix
     lists: Lists
     """Shape (n, any); -1 names none."""
+    offsets: Float32Matrix
+    """Query times centroid, of topic lists; shape (n, any)."""
     estimates: Float32Matrix
     """Shape (n, any), best first; positions -1 where there are no more."""
     positions: Positions
@@ -82,19 +84,18 @@ class CodedRows:
     def __init__(
         self,
         rows: StoredRows,
-        codebook: Codebook,
-        codes: Codes,
+        by_class: CodeLists,
+        by_topic: CodeLists,
         *,
         class_list_of: npt.NDArray[np.int32],
         topic_of: npt.NDArray[np.int32],
         topics: Topics,
         row_of: npt.NDArray[np.int32],
     ) -> None:
-        """Take one code, class list, topic and row number for each position."""
+        """Take the class list, topic list and row number of each position; the codes in topic lists are residual."""
         self._rows, self._row_of, self._topics = rows, row_of, topics
         self._class_list_of, self._topic_of = class_list_of, topic_of
-        self._by_class = CodeLists(codebook, codes, class_list_of, int(class_list_of.max()) + 1)
-        self._by_topic = CodeLists(codebook, codes, topic_of, len(topics.centroids))
+        self._by_class, self._by_topic = by_class, by_topic
 
     @property
     def n_bytes(self) -> int:
@@ -112,12 +113,13 @@ class CodedRows:
         search = _Search(self._rows, self._row_of, readable, top_k, threads)
         classes = readable.lists("class", self._class_list_of, len(self._by_class.sizes)).numbers
         if _cost(self._by_class, classes) <= TOPICS_COST:
-            return self._scan_plan(search, queries, classes, _FETCHED)
+            return self._scan_plan(search, queries, classes, _FETCHED_SCAN)
         return self._topics_plan(search, queries, classes)
 
     def _scan_plan(self, search: _Search, queries: Float32Matrix, classes: Lists, fetched: int) -> Best:
         lists = classes[None].repeat(len(queries), axis=0)
-        look = search.deepened(search.look(self._by_class, queries, lists, fetched), self._by_class)
+        offsets = np.zeros(lists.shape, np.float32)
+        look = search.deepened(search.look(self._by_class, queries, lists, offsets, fetched), self._by_class)
         return self._found("scan", look, self._by_class, search)
 
     def _topics_plan(self, search: _Search, queries: Float32Matrix, classes: Lists) -> Best:
@@ -128,7 +130,8 @@ class CodedRows:
         first = _nearest_with(scores, counts, top_k * _FIRST_ROWS_PER_HIT)
         if first is None:
             return self._scan_plan(search, queries, classes, _FETCHED_WIDE)
-        look = search.look(self._by_topic, queries, first, _FETCHED)
+        offsets = scores[np.arange(len(queries))[:, None], first]
+        look = search.look(self._by_topic, queries, first, offsets, _FETCHED)
         kth = look.scores[:, -1].copy()
         beyond = rows_beyond(scores, counts, topics.spread, topics.tail.share, kth, first).tolist()
         wide = [number for number, rows in enumerate(beyond) if rows > _MISSES * top_k]
@@ -140,14 +143,16 @@ class CodedRows:
             visited = first[number][first[number] >= 0]
             expected[visited] = 0
             lists = np.concatenate([visited, _until_few_remain(expected, _MISSES * top_k)])[None]
-            best.replace(number, self._wide_plan(search, queries[number, None], lists, classes))
+            best.replace(number, self._wide_plan(search, queries[number, None], lists, scores[number, lists], classes))
         return best
 
-    def _wide_plan(self, search: _Search, query: Float32Matrix, lists: Lists, classes: Lists) -> Best:
+    def _wide_plan(
+        self, search: _Search, query: Float32Matrix, lists: Lists, offsets: Float32Matrix, classes: Lists
+    ) -> Best:
         """Look into all topic lists that can matter to one query, or scan everything where that is cheaper."""
         if _cost(self._by_topic, lists[0]) > _cost(self._by_class, classes):
             return self._scan_plan(search, query, classes, _FETCHED_WIDE)
-        look = search.deepened(search.look(self._by_topic, query, lists, _FETCHED_WIDE), self._by_topic)
+        look = search.deepened(search.look(self._by_topic, query, lists, offsets, _FETCHED_WIDE), self._by_topic)
         return self._found("topics", look, self._by_topic, search)
 
     @staticmethod
@@ -175,34 +180,45 @@ class _Search:
     def most_scored(self) -> int:
         return min(4096 + 4 * self.top_k, self.readable.count)
 
-    def look(self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, fetched: int) -> _Look:
+    def look(
+        self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, offsets: Float32Matrix, fetched: int
+    ) -> _Look:
         """Scan each query's lists, shape (n_queries, n), for candidates, and score the first of them exactly."""
         fetched = min(fetched * self.first_scored, self.readable.count)
-        return self._scored(queries, lists, *self._scan(code_lists, queries, lists, fetched), self.first_scored)
+        found = self._scan(code_lists, queries, lists, offsets, fetched)
+        return self._scored(queries, lists, offsets, *found, self.first_scored)
 
     def deepened(self, look: _Look, code_lists: CodeLists) -> _Look:
         """Score more candidates where it takes them, scanning again if need be, until few that were not scored can be better."""
-        deep = [number for number, depth in enumerate(look.depth) if depth > look.scored]
-        if not deep or look.scored >= self.most_scored:
-            return look
-        wanted = min(self.most_scored, *(look.depth[number] for number in deep))
-        queries, lists = look.queries[deep], look.lists[deep]
-        found = look.estimates[deep], look.positions[deep]
-        if wanted > look.positions.shape[1]:
-            found = self._scan(code_lists, queries, lists, min(2 * wanted, self.most_scored))
-        deeper = self.deepened(self._scored(queries, lists, *found, wanted), code_lists)
-        look.best[deep], look.scores[deep] = deeper.best, deeper.scores
-        for number, depth in zip(deep, deeper.depth, strict=True):
-            look.depth[number] = depth
+        most, depths = self.most_scored, list(look.depth)
+        for depth in sorted({depth for depth in look.depth if look.scored < min(depth, most)}):
+            deep = [number for number, its_depth in enumerate(look.depth) if its_depth == depth]
+            wanted = min(depth, most)
+            queries, lists, offsets = look.queries[deep], look.lists[deep], look.offsets[deep]
+            found = look.estimates[deep], look.positions[deep]
+            if wanted > look.positions.shape[1]:
+                found = self._scan(code_lists, queries, lists, offsets, min(2 * wanted, most))
+            deeper = self.deepened(self._scored(queries, lists, offsets, *found, wanted), code_lists)
+            look.best[deep], look.scores[deep] = deeper.best, deeper.scores
+            for number, its_depth in zip(deep, deeper.depth, strict=True):
+                depths[number] = its_depth
+        look.depth = depths
         return look
 
     def _scan(
-        self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, fetched: int
+        self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, offsets: Float32Matrix, fetched: int
     ) -> tuple[Float32Matrix, Positions]:
-        return code_lists.scan(queries, lists, fetched, self.readable.options(lists.shape[1]), threads=self.threads)
+        options = self.readable.options(lists.shape[1])
+        return code_lists.scan(queries, lists, offsets, fetched, options, threads=self.threads)
 
     def _scored(
-        self, queries: Float32Matrix, lists: Lists, estimates: Float32Matrix, positions: Positions, wanted: int
+        self,
+        queries: Float32Matrix,
+        lists: Lists,
+        offsets: Float32Matrix,
+        estimates: Float32Matrix,
+        positions: Positions,
+        wanted: int,
     ) -> _Look:
         """Take the best of each query's first `wanted` candidates by exact score, and tell how many it would take.
 
@@ -227,7 +243,7 @@ class _Search:
                         wanted, kth - last - tail, middle - last, error,
                         allowed=_MISSES * self.top_k, most=2 * self.most_scored,
                     )  # fmt: skip
-        return _Look(queries, lists, estimates, positions, first[each, places], scores, wanted, depths)
+        return _Look(queries, lists, offsets, estimates, positions, first[each, places], scores, wanted, depths)
 
 
 def _cost(lists: CodeLists, numbers: npt.NDArray[np.int64]) -> int:

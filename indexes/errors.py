@@ -16,6 +16,7 @@
     |  +- Busy                                  65   409
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
+    |  +- ReleaseNotFound                       65   404
     |  +- DimensionMismatch
     |  +- UnsupportedFilter                     64   400
     |  +- BuildCorrupt
@@ -24,6 +25,7 @@
     |  +- EmbedderError
     |  +- GeneratorError
     |  +- IssuerUnavailable                     70   503
+    +- PromotionRefused                          1   409
     +- DatasetError                             65   422
 
 The two columns are the exit code of the command line and the HTTP status; a subclass without figures inherits them.
@@ -142,6 +144,14 @@ class CollectionNotFound(IndexBackendError):
     title = "Collection not found"
 
 
+class ReleaseNotFound(IndexBackendError):
+    """The collection has no such release, or its build is not kept any more."""
+
+    exit_code = 65
+    http_status = 404
+    title = "Release not found"
+
+
 class DimensionMismatch(IndexBackendError):
     """Vectors of one length met an index of another."""
 
@@ -194,6 +204,14 @@ class IssuerUnavailable(ProviderError):
 
     http_status = 503
     title = "Tokens cannot be checked"
+
+
+class PromotionRefused(LoremillError):
+    """A release may not go live: no gate record lets it, or the documents have changed since it was made. Nothing has changed."""
+
+    exit_code = 1
+    http_status = 409
+    title = "Promotion refused"
 
 
 class DatasetError(LoremillError):

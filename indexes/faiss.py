@@ -35,6 +35,7 @@ EXACT_ROWS = 3000
 """Readable rows up to which scoring all of them exactly is as fast as anything else."""
 
 
+_CODING = 2
 _MANY_QUERIES = 4
 """From so many queries on a matrix product of readable rows is faster than scoring them for each query."""
 
@@ -60,7 +61,7 @@ class FaissBackend:
         row_of = np.argsort(classes, kind="stable").astype(np.int32)
         _write_rows(blocks, path / "rows.f32", dim, _inverse(row_of))
         np.save(path / "row_of.npy", row_of)
-        header: dict[str, Any] = {"dim": dim, "rows": len(row_of), "learning": None}
+        header: dict[str, Any] = {"dim": dim, "rows": len(row_of), "coding": _CODING, "learning": None}
         if len(row_of) >= CODED_FROM:
             rows = np.memmap(path / "rows.f32", dtype="<f4", mode="r", shape=(len(row_of), dim))
             header["learning"] = asdict(write_coded(rows, classes[row_of], path, _coded_base(base, dim, row_of)))
@@ -73,7 +74,7 @@ class FaissBackend:
             header = json.loads((path / "header.json").read_text("utf-8"))
             rows = StoredRows.open(path / "rows.f32", header["rows"], header["dim"])
             row_of = load_array(path, "row_of", header["rows"])
-            coded = open_coded(rows, row_of, path) if header["learning"] else None
+            coded = open_coded(rows, row_of, path) if _has_codes(header) else None
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BuildCorrupt(f"{path.name} cannot be read: {error}; ingest again with --full") from error
         return FaissIndex(rows, row_of, header["dim"], coded)
@@ -190,13 +191,18 @@ def _write_rows(blocks: Iterable[Float32Matrix], path: Path, dim: int, position_
     stored.flush()
 
 
+def _has_codes(header: dict[str, Any]) -> bool:
+    """Codes of another kind are left alone: the index is searched exactly until the next build."""
+    return header["learning"] is not None and header.get("coding") == _CODING
+
+
 def _coded_base(base: Base | None, dim: int, row_of: Int32Vector) -> CodedBase | None:
     """Open the arrays of the index that is built on; None where it has none, or none that can be read."""
     if base is None:
         return None
     try:
         header = json.loads((base.path / "header.json").read_text("utf-8"))
-        if not header["learning"] or header["dim"] != dim:
+        if not _has_codes(header) or header["dim"] != dim:
             return None
         rows = StoredRows.open(base.path / "rows.f32", header["rows"], dim)
         position_of = _inverse(load_array(base.path, "row_of", len(rows)))

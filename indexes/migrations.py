@@ -36,7 +36,28 @@ def migrate(db: Connection, *, found: str | None, path: str) -> None:
         "INSERT OR IGNORE INTO rights (collection, document_id, path, source_class, class_id, epoch)"
         " SELECT collection, document_id, path, class_id, class_id, 0 FROM documents"
     )
+    _note_what_is_live(db)
     db.execute(update(tables.state).where(tables.state.c.key == "schema").values(value=str(tables.SCHEMA_VERSION)))
+
+
+def _note_what_is_live(db: Connection) -> None:
+    """Begin the history of releases, and say how the stored chunks are cut, where schema 3 or earlier says neither."""
+    from sqlalchemy import exists, insert, select, update
+
+    from indexes.tables import builds, collections, release_history, releases
+
+    of_live = (releases.c.collection == collections.c.name) & (releases.c.release_id == collections.c.live)
+    of_build = (builds.c.collection == collections.c.name) & (builds.c.build_id == releases.c.build_id)
+    known = exists().where(release_history.c.collection == collections.c.name)
+    query = select(collections.c.name, releases.c.release_id, releases.c.created, builds.c.manifest)
+    joined = collections.join(releases, of_live).join(builds, of_build)
+    for row in db.execute(query.select_from(joined).where(~known)).all():
+        first = {"collection": row.name, "release_id": row.release_id, "kind": "ingest", "at": row.created}
+        db.execute(insert(release_history), first | {"by": "", "reason": ""})
+        cut = row.manifest["config"]["chunker"]
+        db.execute(
+            update(collections).where(collections.c.name == row.name, collections.c.cut.is_(None)).values(cut=cut)
+        )
 
 
 def _add_missing(db: Connection) -> None:

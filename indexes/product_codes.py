@@ -102,16 +102,20 @@ class Codebook:
 class CodeLists:
     """Lists of coded rows, of which a search scans those it names."""
 
-    def __init__(self, codebook: Codebook, codes: Codes, list_of: npt.NDArray[np.int32], n_lists: int) -> None:
+    def __init__(
+        self, codebook: Codebook, codes: Codes, list_of: npt.NDArray[np.int32], n_lists: int, *, residual: bool = False
+    ) -> None:
         """Pack the codes, shape (n, bytes), of which row i goes to the list `list_of[i]` under the name i.
 
+        Args:
+            residual: the codes are those of what a row differs from its list's centroid by.
         Cost: a tenth of a microsecond a row; a code again and 8 bytes of memory a row.
         """
         faiss = faiss_module()
         self._codebook = codebook
         self._quantizer = faiss.IndexFlat(codebook.dim, faiss.METRIC_INNER_PRODUCT)  # never asked: lists are named
         plain = faiss.IndexIVFPQ(self._quantizer, codebook.dim, n_lists, codebook.parts, 4, faiss.METRIC_INNER_PRODUCT)
-        plain.own_fields, plain.by_residual, plain.is_trained = False, False, True
+        plain.own_fields, plain.by_residual, plain.is_trained = False, residual, True
         plain.pq = codebook.quantizer
         order = np.argsort(list_of, kind="stable").astype(np.int64)
         bounds = np.searchsorted(list_of[order], np.arange(n_lists + 1))
@@ -126,13 +130,21 @@ class CodeLists:
         self.n_bytes = int(blocks.sum()) * 32 * (codebook.parts + 1) // 2 + 8 * len(codes)
 
     def scan(
-        self, queries: Float32Matrix, lists: npt.NDArray[np.int64], wanted: int, options: Any, *, threads: int = 1
+        self,
+        queries: Float32Matrix,
+        lists: npt.NDArray[np.int64],
+        offsets: Float32Matrix,
+        wanted: int,
+        options: Any,
+        *,
+        threads: int = 1,
     ) -> tuple[Float32Matrix, Positions]:
         """Return the rows with the best estimated scores in the named lists.
 
         Args:
             queries: shape (n_queries, dim), contiguous.
             lists: int64, shape (n_queries, n), contiguous; -1 names none.
+            offsets: of residual codes each query's product with the centroid of each of its lists, contiguous; else anything.
             wanted: rows for each query.
             options: FAISS's, for n lists: which rows may be returned (`ReadableRows.options`).
             threads: for many queries at once; one is scanned by one.
@@ -142,8 +154,7 @@ class CodeLists:
         faiss = faiss_module()
         scores = np.empty((len(queries), wanted), np.float32)
         rows = np.empty((len(queries), wanted), np.int64)
-        ignored = np.zeros(lists.shape, np.float32)
-        pointers = [faiss.swig_ptr(array) for array in (queries, lists, ignored, scores, rows)]
+        pointers = [faiss.swig_ptr(array) for array in (queries, lists, offsets, scores, rows)]
         with omp_threads(threads) if threads > 1 else nullcontext():
             self._index.search_preassigned_c(len(queries), pointers[0], wanted, *pointers[1:], False, options)
         return scores, rows

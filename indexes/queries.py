@@ -7,14 +7,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
-from indexes.tables import acl_classes, chunks, collections, documents, rights
+from indexes.tables import acl_classes, collections, cut_chunks, documents, rights
+from indexes.tables import chunks as standing_chunks
 
 
 @cache
 def collection_state() -> Select[Any]:
-    """(live release, epoch, newest ACL class) of `:collection`."""
+    """(live release, epoch, newest ACL class, governed) of `:collection`."""
     newest = select(func.coalesce(func.max(acl_classes.c.class_id), 0)).scalar_subquery()
-    return select(collections.c.live, collections.c.epoch, newest).where(collections.c.name == bindparam("collection"))
+    return select(collections.c.live, collections.c.epoch, newest, collections.c.governed).where(
+        collections.c.name == bindparam("collection")
+    )
 
 
 def rights_of_documents() -> ColumnElement[bool]:
@@ -23,8 +26,13 @@ def rights_of_documents() -> ColumnElement[bool]:
 
 
 @cache
-def chunks_with_rights() -> Select[Any]:
-    """Columns of the chunks `:chunk_ids` of `:collection`, with fields, metadata and present ACL class of their documents."""
+def chunks_with_rights(*, other_cuts: bool = False) -> Select[Any]:
+    """Columns of the chunks `:chunk_ids` of `:collection`, with fields, metadata and present ACL class of their documents.
+
+    Args:
+        other_cuts: those of releases that cut the documents in another way.
+    """
+    chunks = cut_chunks if other_cuts else standing_chunks
     joined = chunks.join(
         documents,
         (documents.c.collection == chunks.c.collection) & (documents.c.document_id == chunks.c.document_id),

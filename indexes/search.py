@@ -30,6 +30,7 @@ from indexes.siblings import Rows
 from indexes.vectors import Found, Plan
 
 MAX_CANDIDATES = 1000
+MAX_PASSAGES = 100
 
 
 class SearchMode(StrEnum):
@@ -52,6 +53,7 @@ class FusionSettings:
         diversity: how much being unlike the hits before counts, in [0, 1); 0 leaves the order alone.
         rerank: a model that reads the first `rerank_depth` hits with the query: `off`, `packaged`, or any sentence-transformers
             CrossEncoder by name or folder. It needs texts, so `rag.rerank` applies it.
+        passages: hits that an answer may rest on; a search's own `top_k` is the caller's.
     Raises:
         ConfigError: a value is out of range.
     """
@@ -65,6 +67,7 @@ class FusionSettings:
     diversity: float = 0.0
     rerank: str = "off"
     rerank_depth: int = 20
+    passages: int = 12
 
     def __post_init__(self) -> None:
         if not 1 <= self.candidates <= MAX_CANDIDATES:
@@ -78,6 +81,8 @@ class FusionSettings:
             raise ConfigError(f"diversity is {self.diversity}, it must be at least 0 and less than 1")
         if not self.rerank:
             raise ConfigError("rerank names no model: use off, packaged, or a CrossEncoder by name or folder")
+        if not 1 <= self.passages <= MAX_PASSAGES:
+            raise ConfigError(f"passages is {self.passages}, it must be 1 to {MAX_PASSAGES}")
         if not 1 <= self.rerank_depth <= MAX_CANDIDATES:
             raise ConfigError(f"rerank_depth is {self.rerank_depth}, it must be 1 to {MAX_CANDIDATES}")
 

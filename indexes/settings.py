@@ -53,6 +53,16 @@ class Settings(BaseSettings):
     )
     rerank_depth: int = Field(20, ge=1, le=1000, description="hits that the reranker reads")
     generator: str = Field("extractive", description="extractive, openai or gguf")
+    prompt: str = Field(
+        "answer@1",
+        description="what a generator is asked with: a packaged prompt or prompts/NAME@VERSION.md of the home",
+    )
+    answer_passages: int = Field(12, ge=1, le=100, description="hits that an answer may rest on")
+    promotion: Literal["auto", "gated"] = Field(
+        "auto",
+        description="auto: changed settings go live with the next ingestion, until a release is promoted; gated: by promotion alone",
+    )
+    gate_max_age_hours: float = Field(168.0, gt=0, description="older gate records let no release be promoted")
     openai_base_url: str = ""
     openai_model: str = ""
     openai_api_key: str = Field("", repr=False)
@@ -60,6 +70,12 @@ class Settings(BaseSettings):
     generator_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first and for each next token")
     generator_retries: int = Field(2, ge=0)
     max_answer_tokens: int = Field(400, ge=1)
+    judge_base_url: str = Field("", description="OpenAI-compatible server that judges answers in evaluations")
+    judge_model: str = ""
+    judge_api_key: str = Field("", repr=False)
+    judge_concurrency: int = Field(4, ge=1, le=256, description="requests to the judge under way at once")
+    judge_timeout_s: float = Field(60.0, gt=0, description="longest wait for one reply of the judge")
+    judge_retries: int = Field(4, ge=0, description="further tries after a timeout, a lost connection, 429 or 5xx")
     cache_entries: int = Field(
         4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
     )

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -34,6 +34,10 @@ collections = Table(
     Column("name", String, primary_key=True),
     Column("created", String, nullable=False),
     Column("live", String, comment="release id"),
+    Column("cut", String, comment="how the texts in `chunks` are cut: a chunker's name"),
+    Column(
+        "governed", Integer, comment="1 once a release was promoted: from then on ingestions keep the live settings"
+    ),
     Column("epoch", Integer, nullable=False, default=0, comment="grows with every change of rights or documents"),
 )
 
@@ -124,6 +128,21 @@ chunks = Table(
 )
 Index("chunks_by_document", chunks.c.collection, chunks.c.document_id)
 
+cut_chunks = Table(
+    "cut_chunks",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("cut", String, primary_key=True, comment="a chunker's name, never that of `collections.cut`"),
+    *(
+        Column(c.name, c.type, primary_key=c.name == "chunk_id", nullable=False)
+        for c in chunks.c
+        if c.name != "collection"
+    ),
+    comment="the same documents cut in other ways, for releases that are not live",
+)
+Index("cut_chunks_by_chunk", cut_chunks.c.collection, cut_chunks.c.chunk_id)
+Index("cut_chunks_by_document", cut_chunks.c.collection, cut_chunks.c.document_id)
+
 text_uses = Table(
     "text_uses",
     metadata,
@@ -205,6 +224,9 @@ builds = Table(
     Column("build_id", String, primary_key=True),
     Column("manifest", JSON, nullable=False),
     Column("created", String, nullable=False),
+    Column("recipe", JSON, comment="the settings that it was made with"),
+    Column("corpus", String, comment="digest of the documents that it is of"),
+    Column("gone", Integer, comment="1: its files are not kept, so it cannot go live"),
 )
 
 releases = Table(
@@ -217,8 +239,35 @@ releases = Table(
     Column("generator", String, nullable=False),
     Column("retrieval", JSON, nullable=False),
     Column("created", String, nullable=False),
-    Column("gate", JSON),
+    Column("gate", JSON(none_as_null=True), comment="the record that let it ship"),
+    Column("prompt_hash", String),
+    Column("generation", JSON, comment="settings of the generator"),
 )
+
+release_history = Table(
+    "release_history",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="grows"),
+    Column("collection", String, ForeignKey("collections.name"), nullable=False),
+    Column("release_id", String, nullable=False, comment="what went live"),
+    Column("previous", String, comment="what was live before"),
+    Column("kind", String, nullable=False, comment="ingest, promote, force or rollback"),
+    Column("at", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("gate", JSON(none_as_null=True)),
+)
+Index("release_history_by_collection", release_history.c.collection, release_history.c.seq)
+
+gate_records = Table(
+    "gate_records",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="grows"),
+    Column("collection", String, ForeignKey("collections.name"), nullable=False),
+    *(Column(name, String, nullable=False) for name in ("candidate", "baseline", "dataset", "verdict", "created")),
+    *(Column(name, String, nullable=False) for name in ("gates", "report")),
+)
+Index("gate_records_by_candidate", gate_records.c.collection, gate_records.c.candidate)
 
 embeddings = Table(
     "embeddings",

@@ -32,10 +32,11 @@ class Topics:
     spread: Float32Vector
     tail: Tail
 
-    def assign(self, rows: Float32Matrix) -> npt.NDArray[np.int32]:
-        """Return the list of each row: that of the nearest centroid."""
-        _, lists = faiss_module().knn(np.ascontiguousarray(rows), self.centroids, 1)
-        return np.asarray(lists[:, 0], np.int32)
+    def residuals(self, rows: Float32Matrix) -> tuple[Float32Matrix, npt.NDArray[np.int32]]:
+        """Return what each row differs from its list's centroid by, and its list: that of the nearest centroid."""
+        _, found = faiss_module().knn(np.ascontiguousarray(rows), self.centroids, 1)
+        lists = np.asarray(found[:, 0], np.int32)
+        return rows - self.centroids[lists], lists
 
 
 def train_topics(rows: Float32Matrix, n_rows: int) -> Topics:

@@ -19,6 +19,7 @@ from indexes.changes import (
     record_duplicates,
     record_source,
 )
+from indexes.cuts import forget_cuts
 from indexes.embedder import Embedder
 from indexes.errors import Busy
 from indexes.staging import Staging
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _BUILDS_KEPT = 3
+_CURRENT_BUILDS_KEPT = 8
 _LOCK_POLL_S = 0.05
 
 
@@ -43,6 +45,7 @@ class Live:
     release: str
     build: str
     config: BuildConfig
+    """Of the build, so also how the collection's texts are cut."""
 
 
 class Serving(Protocol):
@@ -61,8 +64,16 @@ class Serving(Protocol):
     def options(self) -> VectorOptions:
         """How backends run here."""
 
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The settings that decide a build, to make one like it again."""
+
     def serve(self, db: Connection, collection: str, manifest: Manifest) -> str:
-        """Put the build live inside the transaction and return its release id."""
+        """Put the build live inside the transaction and return its release id.
+
+        Raises:
+            Busy: another way to cut or embed was promoted since this ingestion began.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +157,10 @@ def commit(
     live = serving.live(catalog, staging.collection)
     if live is not None and _serves_on(live, staging, folder, config, options):
         with staging.commit() as db:
-            kept = _settle(db, staging.collection, origin, live.build)
+            _settle(db, staging.collection, origin, cut=chunker)
+            kept = kept_builds(db, staging.collection, live.build)
             repeated = _count_duplicates(db, staging.collection)
-        _collect_builds(folder / "builds", kept, options)
+        collect_builds(folder / "builds", kept, options)
         return Outcome(live.build, live.release, 0, 0, repeated)
     added, removed = upcoming.differences()
     progress("build", 0, 1)
@@ -156,13 +168,14 @@ def commit(
     manifest = write_build(folder / "builds", upcoming, config=config, options=options, base=base)
     progress("build", 1, 1)
     with staging.commit() as db:
-        record_build(db, staging.collection, manifest.build_id, manifest.to_json())
-        kept = _settle(db, staging.collection, origin, manifest.build_id)
+        _settle(db, staging.collection, origin, cut=chunker)
+        record_build(db, staging.collection, manifest.build_id, manifest.to_json(), recipe=serving.recipe)
         near = near_duplicates(db, staging.collection, threshold=duplicates.near or THRESHOLD)
         record_duplicates(db, staging.collection, near, exact=duplicates.exact)
         repeated = _count_duplicates(db, staging.collection)
         release = serving.serve(db, staging.collection, manifest)
-    _collect_builds(folder / "builds", kept, options)
+        kept = kept_builds(db, staging.collection, manifest.build_id)
+    collect_builds(folder / "builds", kept, options)
     return Outcome(manifest.build_id, release, added, removed, repeated)
 
 
@@ -177,13 +190,12 @@ def _serves_on(live: Live, staging: Staging, folder: Path, config: BuildConfig, 
     return not changed and live.config == config and is_whole(folder / "builds" / live.build, options)
 
 
-def _settle(db: Connection, collection: str, origin: Origin | None, build: str) -> set[str]:
-    """Move staging over, record the source, and return the builds that are kept."""
+def _settle(db: Connection, collection: str, origin: Origin | None, *, cut: str) -> None:
+    """Move staging over and record the source."""
     complete = {origin.name, *origin.adopted} if origin is not None and origin.complete else ()
-    apply_staged(db, collection, sources=complete)
+    apply_staged(db, collection, sources=complete, cut=cut)
     if origin is not None and origin.spec:
         record_source(db, collection, origin.name, origin.spec, adopted=origin.adopted)
-    return _kept_builds(db, collection, build)
 
 
 def _count_duplicates(db: Connection, collection: str) -> int:
@@ -195,18 +207,31 @@ def _count_duplicates(db: Connection, collection: str) -> int:
     return int(db.execute(query).scalar_one())
 
 
-def _kept_builds(db: Connection, collection: str, newest: str) -> set[str]:
-    from sqlalchemy import select
+def kept_builds(db: Connection, collection: str, *wanted: str) -> set[str]:
+    """Choose the builds that stay, and mark the others as gone in the same transaction, so that none of them goes live any more.
 
-    from indexes.tables import builds
+    What is served and wanted stays, the newest, and of the present documents' builds, which may be promoted or come back, some more.
+    Chunks that no build has which stays are forgotten.
+    """
+    from sqlalchemy import select, update
 
-    rows = db.execute(
-        select(builds.c.build_id).where(builds.c.collection == collection).order_by(builds.c.created.desc())
-    )
-    return {newest, *list(rows.scalars())[:_BUILDS_KEPT]}
+    from indexes.tables import builds, collections, releases
+
+    of_live = (releases.c.collection == collections.c.name) & (releases.c.release_id == collections.c.live)
+    live = select(releases.c.build_id).select_from(collections.join(releases, of_live))
+    served = {*wanted, *db.execute(live.where(collections.c.name == collection)).scalars()}
+    own = builds.c.collection == collection
+    query = select(builds.c.build_id, builds.c.corpus, builds.c.manifest).where(own, builds.c.gone.is_(None))
+    rows = db.execute(query.order_by(builds.c.created.desc())).all()
+    present = {row.corpus for row in rows if row.build_id in wanted} - {None}
+    current = [row.build_id for row in rows if row.corpus in present]
+    kept = {*served, *[row.build_id for row in rows][:_BUILDS_KEPT], *current[:_CURRENT_BUILDS_KEPT]}
+    db.execute(update(builds).where(own, builds.c.build_id.not_in(kept)).values(gone=1))
+    forget_cuts(db, collection, kept={row.manifest["config"]["chunker"] for row in rows if row.build_id in kept})
+    return kept
 
 
-def _collect_builds(folder: Path, kept: set[str], options: VectorOptions) -> None:
+def collect_builds(folder: Path, kept: set[str], options: VectorOptions) -> None:
     """Remove builds that no kept record names, and what crashed runs left; what could not be removed is tried again next time."""
     for path in folder.iterdir():
         if path.name not in kept:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from indexes.catalog import Catalog
 from indexes.corpus import children
+from indexes.cuts import standing_cut
 from indexes.embedder import Embedder
 from indexes.rights import withdrawn
 from indexes.settings import Settings
@@ -116,7 +117,8 @@ class Ingestion:
             with staging.read() as db:
                 attached = children(db, self._collection, names)
             staging.drop([*names, *(child.document_id for found in attached.values() for child in found)])
-            return self._commit(staging, None, _silent, Duplicates())
+            # what stays is not cut anew, whatever the settings say by now
+            return self._commit(staging, None, _silent, Duplicates(), chunker=self._standing_cut())
 
     def remove_withdrawn(self) -> None:
         """Delete for good what was withdrawn from everybody's reading while others held the collection."""
@@ -125,7 +127,7 @@ class Ingestion:
 
     def _scan(self, order: Order, staging: Staging, encoder: Encoder, progress: Progress) -> Scan:
         cutter = Cutter(self._embedder, self._settings)
-        live = self._serving.live(self._catalog, self._collection)
+        stands = self._standing_cut()
         scan = Scan(
             order,
             staging,
@@ -133,20 +135,32 @@ class Ingestion:
             preparer=Preparer(self._settings, order.contract, staging),
             encoder=encoder,
             progress=progress,
-            recut=live is not None and live.config.chunker != cutter.name,
+            recut=stands is not None and stands != cutter.name,
             workers=self._settings.parse_workers,
         )
         scan.run()
         return scan
 
-    def _commit(self, staging: Staging, origin: Origin | None, progress: Progress, duplicates: Duplicates) -> Outcome:
+    def _standing_cut(self) -> str | None:
+        with self._catalog.read() as db:
+            return standing_cut(db, self._collection)
+
+    def _commit(
+        self,
+        staging: Staging,
+        origin: Origin | None,
+        progress: Progress,
+        duplicates: Duplicates,
+        *,
+        chunker: str | None = None,
+    ) -> Outcome:
         return commit(
             self._catalog,
             self._folder,
             staging,
             origin=origin,
             embedder=self._embedder,
-            chunker=Cutter(self._embedder, self._settings).name,
+            chunker=chunker or Cutter(self._embedder, self._settings).name,
             duplicates=duplicates,
             serving=self._serving,
             progress=progress,

@@ -19,12 +19,11 @@ from rag.cache import Key, Scope
 from rag.guard import Guard
 from rag.history import History, readable_history
 from rag.passages import Passage, pack
+from rag.prompts import PromptTemplate
 from rag.reply import Reply
 from rag.retrieve import Retriever, SearchResult
 from rag.writing import drafted, extracted, load_models_ahead
 
-PASSAGES = 12
-"""Hits that an answer may rest on."""
 PROMPT_TOKENS = 2400
 """Budget of the passages in a model's prompt, by the embedder's tokenizer."""
 
@@ -33,6 +32,10 @@ log = logging.getLogger("loremill.ask")
 
 class Lost(Exception):
     """A passage that was shown may not be read any more."""
+
+
+class Moved(Exception):
+    """Other documents went live before the first passage was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +47,44 @@ class _Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """A model with what it is asked; `name` is its backend's."""
+
+    name: str
+    model: Any
+    template: PromptTemplate
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """One question with all that its answer depends on; `parts` are what is searched for."""
+    """One question with all that its answer depends on; `parts` are what is searched for.
+
+    All of it is of one `release`, whatever goes live while the answer is made: passages, how many of them, embedder, model and prompt.
+    """
 
     question: str
     parts: tuple[str, ...]
     retriever: Retriever
-    embedder: Embedder
-    max_tokens: int
     collection: str
     principal: Principal
-    generator: str
+    release: str
+    passages: int
+    embedder: Embedder
+    writer: Writer | None
     history: Sequence[Mapping[str, str]]
     today: date
+
+    @property
+    def generator(self) -> str:
+        return "extractive" if self.writer is None else self.writer.name
 
     def key(self, scope: Scope) -> Key[_Kept]:
         """Name the extractive answer: history enters it through the parts alone, settings do not, but the day does."""
         return Key.of(scope, "extractive answer", self.question, self.parts, self.today.isoformat())
 
 
-def attempt(asked: Asked, model: Any, guard: Guard, reply: Reply) -> Iterator[AnswerEvent]:
+def attempt(asked: Asked, guard: Guard, reply: Reply) -> Iterator[AnswerEvent]:
     """Make the answer, or take the one that is kept.
 
     Only extractive answers are kept: they follow from their key. A model need not write the same twice, and what stands in for one that
@@ -71,8 +92,9 @@ def attempt(asked: Asked, model: Any, guard: Guard, reply: Reply) -> Iterator[An
 
     Raises:
         Lost: what the events rest on may not be read any more.
+        Moved: nothing was shown yet, and what is live now has other documents.
     """
-    key = asked.key(guard.scope)
+    key, model = asked.key(guard.scope), asked.writer
     kept = _kept(asked, key) if model is None else None
     if kept is not None:
         yield AnswerEvent("passages", {"count": kept.passages})
@@ -81,13 +103,15 @@ def attempt(asked: Asked, model: Any, guard: Guard, reply: Reply) -> Iterator[An
     if model is None:
         load_models_ahead()
     found = _found(asked, reply)
+    if guard.moved():
+        raise Moved
     hits = _merged(found)
     budget = PROMPT_TOKENS if model is not None else 10**9
     passages = pack(hits, max_tokens=budget, count_tokens=asked.embedder.count_tokens)
     history = _history(asked) if model is not None and passages else History()
     shown = {hit.chunk_id for hit in hits} | history.chunk_ids
     yield AnswerEvent("passages", {"count": len(passages)}, () if model is None else tuple(sorted(shown)))
-    events = _written(asked, model, found, passages, history, guard.scope, reply)
+    events = _written(asked, found, passages, history, guard.scope, reply)
     yield from _watched(events, guard, shown)
     if model is None and asked.key(guard.scope) == key:  # else it was made from more than one state
         entry = _Kept(reply.answer(asked.question, total_s=0.0), len(passages))
@@ -130,10 +154,16 @@ def _found(asked: Asked, reply: Reply) -> dict[str, SearchResult]:
     """Search for each part."""
     started = time.perf_counter()
     found = {
-        part: asked.retriever.search(part, collection=asked.collection, principal=asked.principal, top_k=PASSAGES)
+        part: asked.retriever.search(
+            part,
+            collection=asked.collection,
+            principal=asked.principal,
+            top_k=asked.passages,
+            release=asked.release,
+        )
         for part in asked.parts
     }
-    reply.release = found[asked.parts[0]].release
+    reply.release = asked.release
     reply.retrieve_s = time.perf_counter() - started
     return found
 
@@ -146,13 +176,16 @@ def _merged(found: Mapping[str, SearchResult]) -> list[Hit]:
 
 def _history(asked: Asked) -> History:
     return readable_history(
-        asked.history, retriever=asked.retriever, collection=asked.collection, principal=asked.principal
+        asked.history,
+        retriever=asked.retriever,
+        collection=asked.collection,
+        principal=asked.principal,
+        release=asked.release,
     )
 
 
 def _written(
     asked: Asked,
-    model: Any,
     found: Mapping[str, SearchResult],
     passages: Sequence[Passage],
     history: History,
@@ -160,11 +193,13 @@ def _written(
     reply: Reply,
 ) -> Generator[AnswerEvent]:
     """Let the model write, if there is one; extract where there is none, or where it fails."""
-    if model is not None and passages:
+    writer = asked.writer
+    if writer is not None and passages:
         try:
             yield from drafted(
-                asked.question, passages, reply, model=model, max_tokens=asked.max_tokens, history=history.turns
-            )
+                asked.question, passages, reply, model=writer.model, template=writer.template,
+                max_tokens=writer.max_tokens, history=history.turns,
+            )  # fmt: skip
             reply.generator = asked.generator
             return
         except ProviderError as error:

@@ -1,7 +1,7 @@
 """What was computed lately for one tenant, kept so that nobody reads through it what others may, or sees that they asked.
 
-A key holds everything its value depends on, rights included: who lost a right asks with another key. And of each collection only the
-newest state ever seen is kept, so that what was revoked does not linger. Whoever takes a value out confirms the chunks it names anew.
+A key holds everything its value depends on, rights and release included: who lost a right asks with another key. And of each collection only
+the newest epoch ever seen is kept, so that what was revoked does not linger. Whoever takes a value out confirms the chunks it names anew.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Cache:
         self._most_entries, self._most_chars = entries, chars
         self._values: OrderedDict[Key[Any], tuple[Any, int]] = OrderedDict()
         self._chars = 0
-        self._newest: dict[str, tuple[int, str, str]] = {}
+        self._newest: dict[str, int] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -108,13 +108,15 @@ class Cache:
             self._drop_all(collection)
 
     def _is_newest(self, scope: Scope) -> bool:
-        """Return whether `scope` is of the collection's newest state; a newer one than was known drops what older ones left."""
-        state = scope.epoch, scope.build, scope.release
-        known = self._newest.get(scope.collection)
-        if known is not None and scope.epoch < known[0]:
+        """Return whether `scope` is of the collection's newest epoch; a newer one than was known drops what older ones left.
+
+        Several releases may be asked in one epoch: what is live and a candidate that is evaluated beside it.
+        """
+        known = self._newest.get(scope.collection, -1)
+        if scope.epoch < known:
             return False
-        if state != known:
-            self._newest[scope.collection] = state
+        if scope.epoch != known:
+            self._newest[scope.collection] = scope.epoch
             self._drop_all(scope.collection)
         return True
 

@@ -38,10 +38,17 @@ class History:
 
 
 def readable_history(
-    turns: Sequence[Mapping[str, str]], *, retriever: Retriever, collection: str, principal: Principal
+    turns: Sequence[Mapping[str, str]],
+    *,
+    retriever: Retriever,
+    collection: str,
+    principal: Principal,
+    release: str | None = None,
 ) -> History:
     """Return the turns with each assistant's replaced by what `principal` may read of it now; a user's stays as it is.
 
+    Args:
+        release: whose passages are looked through.
     Raises:
         CollectionNotFound, AccessDenied: as `Retriever.search`.
     Cost: a search for each of at most `TURNS` x `SENTENCES` sentences.
@@ -60,7 +67,7 @@ def readable_history(
         quotes = []
         if place in answers[-TURNS:]:
             for sentence in _sentences(turn["content"]):
-                for passage, quote in _quotes(sentence, retriever, collection, principal):
+                for passage, quote in _quotes(sentence, retriever, collection, principal, release):
                     quotes.append(quote)
                     chunk_ids.add(passage.hit.chunk_id)
         kept.append({"role": "assistant", "content": " ".join(dict.fromkeys(quotes)) or LEFT_OUT})
@@ -73,11 +80,11 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _quotes(
-    sentence: str, retriever: Retriever, collection: str, principal: Principal
+    sentence: str, retriever: Retriever, collection: str, principal: Principal, release: str | None = None
 ) -> Iterator[tuple[Passage, str]]:
     """Yield what passages that are readable now say of the sentence, and whose it is; nothing where none bears it out."""
     try:
-        found = retriever.search(sentence, collection=collection, principal=principal, top_k=_HITS)
+        found = retriever.search(sentence, collection=collection, principal=principal, top_k=_HITS, release=release)
     except (ConfigError, TooLarge):
         return  # what cannot be searched for cannot be checked
     passages = [Passage(number, hit) for number, hit in enumerate(found.hits, start=1)]

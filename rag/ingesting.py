@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from rag.tenant import Tenant
 
 DEFAULT_TENANT = "default"
+_SET_ASIDE = (
+    "the live release's settings were kept, and not what the home's say of {}; to change them: "
+    "loremill release create --collection {} ..., then loremill release promote"
+)
 _PUT_WAITS_S = 30.0
 """One document waits for another, or for deleted ones to leave the disk, but not for a large ingestion."""
 
@@ -39,6 +44,12 @@ class Ingesting:
 
         @property
         def embedder(self) -> Embedder: ...
+
+        def embedder_of(self, name: str) -> Embedder: ...
+
+        def _stand(self, rooms: Tenant, collection: str) -> None: ...
+
+        def _settle_cut(self, rooms: Tenant, collection: str) -> None: ...
 
         def _tenant(self, name: str, *, create: bool = False) -> Tenant: ...
 
@@ -187,6 +198,8 @@ class Ingesting:
         for name in [tenant] if tenant is not None else tenant_names(self.home):
             rooms = self._tenant(name)
             for each in [collection] if collection is not None else rooms.catalog.collections():
+                if each in rooms.catalog.collections():
+                    self._settle_cut(rooms, each)
                 if (found := lineage(rooms.catalog, rooms.collections, each, chunk_id, options=options)) is not None:
                     return found
         return None
@@ -295,9 +308,13 @@ class Ingesting:
     def _ingest(
         self, order: Order, *, collection: str, tenant: str, progress: Progress | None = None, wait_s: float = 0.0
     ) -> IngestReport:
+        from rag.releases import set_aside
+
         rooms = self._tenant(tenant, create=True)
         with self._ingestion(rooms, collection, wait_s=wait_s) as ingestion:
             report = ingestion.run(order, progress=progress)
+        if ignored := set_aside(rooms.catalog, collection, self.settings, self.home):
+            report = replace(report, warnings=(*report.warnings, _SET_ASIDE.format(", ".join(ignored), collection)))
         rooms.auditor.did(
             "ingest", None, collection=collection, source=order.source.name, build=report.build,
             documents=report.to_json()["documents"],
@@ -311,6 +328,7 @@ class Ingesting:
         folder = tenant.collections / collection
         with exclusive(folder, wait_s=wait_s):
             tenant.catalog.create_collection(collection)
+            self._stand(tenant, collection)
             ingestion = self._ingestion_over(tenant.catalog, folder, collection)
             ingestion.remove_withdrawn()
             yield ingestion
@@ -318,15 +336,16 @@ class Ingesting:
 
     def _ingestion_over(self, catalog: Catalog, folder: Path, collection: str) -> Ingestion:
         from ingest.pipeline import Ingestion
-        from rag.releases import ReleaseServing
+        from rag.releases import ReleaseServing, standing_settings
 
+        settings = standing_settings(catalog, collection, self.settings)
         return Ingestion(
             catalog=catalog,
             folder=folder,
             collection=collection,
-            embedder=self.embedder,
-            settings=self.settings,
-            serving=ReleaseServing.of(self.settings),
+            embedder=self.embedder_of(settings.embedder),
+            settings=settings,
+            serving=ReleaseServing.of(settings, self.home),
         )
 
 

@@ -13,6 +13,7 @@ from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Chunk, Hit, Principal
 from rag.governing import Governing
 from rag.ingesting import Ingesting
+from rag.releasing import Releasing
 
 if TYPE_CHECKING:
     from indexes.catalog import DocumentInfo
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     from indexes.settings import Settings
     from rag.answer import Answer, AnswerEvent
     from rag.auditing import Auditor
-    from rag.releases import Release
     from rag.remote import RemoteLoremill
     from rag.retrieve import SearchResult
     from rag.tenant import Tenant
     from rag.verify import VerifyReport
 
 
-class Loremill(Ingesting, Governing):
+class Loremill(Ingesting, Governing, Releasing):
     """An organisation's memory in one home directory. Safe for many threads; several processes may share a home.
 
     Use `Loremill.open`, as a context manager or with `close`.
@@ -39,6 +39,7 @@ class Loremill(Ingesting, Governing):
         self.settings = settings
         self.home = settings.home.expanduser().absolute()
         self._tenants: dict[str, Tenant] = {}
+        self._embedders: dict[str, Embedder] = {}
         self._lock = RLock()
 
     @classmethod
@@ -99,10 +100,11 @@ class Loremill(Ingesting, Governing):
         top_k: int = 10,
         mode: str = "hybrid",
         where: Mapping[str, Any] | None = None,
+        release: str | None = None,
     ) -> list[Hit]:
         """Return the best chunks that `principal` may read; see `Retriever.search`."""
         found = self.search_result(
-            query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where
+            query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where, release=release
         )
         return list(found.hits)
 
@@ -115,12 +117,13 @@ class Loremill(Ingesting, Governing):
         top_k: int = 10,
         mode: str = "hybrid",
         where: Mapping[str, Any] | None = None,
+        release: str | None = None,
     ) -> SearchResult:
         """Like `search`, with the build that answered, the plan and the time it took."""
         tenant = self._tenant(principal.tenant)
         with tenant.auditor.denials(principal, "search", collection=collection):
             found = tenant.retriever.search(
-                query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where
+                query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=where, release=release
             )
         tenant.auditor.saw(
             "search",
@@ -141,13 +144,17 @@ class Loremill(Ingesting, Governing):
         principal: Principal,
         generator: str | None = None,
         history: Sequence[Mapping[str, str]] | None = None,
+        release: str | None = None,
     ) -> Answer:
         """Return an answer each of whose sentences cites spans that support it, or an abstention.
 
         Args:
             question: as a person asks it.
-            generator: `extractive`, `openai` or `gguf`; default the settings'.
+            generator: `extractive`, `openai` or `gguf`; default the release's where promotion governs the collection or `release` is
+                given, else the settings'.
             history: earlier turns, `{"role": "user" | "assistant", "content": ...}`, oldest first.
+            release: of the collection, to be asked in place of the live one, under the same rights. Whether the principal may try
+                what is not live is the caller's to check.
         Raises:
             as `search`; a generator that fails does not raise: the extractive answer comes instead, and `notice` says so.
         """
@@ -156,8 +163,8 @@ class Loremill(Ingesting, Governing):
         tenant = self._tenant(principal.tenant)
         with tenant.auditor.denials(principal, "ask", collection=collection):
             answer = ask(
-                question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings, collection=collection,
-                principal=principal, generator=generator, history=history or (),
+                question, retriever=tenant.retriever, settings=self.settings, collection=collection,
+                principal=principal, generator=generator, history=history or (), release=release,
             )  # fmt: skip
             cited = dict.fromkeys(citation.chunk_id for citation in answer.citations)
             seen = tenant.retriever.seen(collection, cited, principal=principal)
@@ -172,6 +179,7 @@ class Loremill(Ingesting, Governing):
         principal: Principal,
         generator: str | None = None,
         history: Sequence[Mapping[str, str]] | None = None,
+        release: str | None = None,
     ) -> Iterator[AnswerEvent]:
         """Like `ask`, as events: `passages`, `token`s of a model, each verified `sentence`, and the whole `answer` last."""
         from rag.ask import ask_events
@@ -186,8 +194,8 @@ class Loremill(Ingesting, Governing):
         with tenant.auditor.denials(principal, "ask", collection=collection):
             yield from recorded(
                 ask_events(
-                    question, retriever=tenant.retriever, embedder=self.embedder, settings=self.settings,
-                    collection=collection, principal=principal, generator=generator, history=history or (),
+                    question, retriever=tenant.retriever, settings=self.settings, collection=collection,
+                    principal=principal, generator=generator, history=history or (), release=release,
                 ),
                 record,
             )  # fmt: skip
@@ -249,6 +257,16 @@ class Loremill(Ingesting, Governing):
         tenant.auditor.did(kind, principal, collection=collection, document_id=document_id)
         return found
 
+    def document_text(self, document_id: str, *, collection: str, principal: Principal) -> str | None:
+        """Return the whole text of one document, None if there is none that the principal may read."""
+        tenant = self._tenant(principal.tenant)
+        with tenant.auditor.denials(principal, "document", collection=collection):
+            access = tenant.catalog.access(principal, state=tenant.catalog.state(collection))
+        text = tenant.catalog.document_text(collection, document_id, access=access)
+        kind = "denied" if text is None else "document"
+        tenant.auditor.did(kind, principal, collection=collection, document_id=document_id)
+        return text
+
     def may_read(self, document_id: str, *, collection: str, principal: Principal) -> bool:
         """Return whether there is such a document that the principal may read; nothing of it leaves, so nothing is written down."""
         try:
@@ -258,27 +276,12 @@ class Loremill(Ingesting, Governing):
             return False
         return catalog.document_info(collection, document_id, access=access) is not None
 
-    def releases(self, collection: str | None = None, *, tenant: str | None = None) -> list[Release]:
-        """Return the releases of one collection, or of all, newest first."""
-        from rag.releases import list_releases
-
-        if collection is not None:
-            return list_releases(self._tenant_of(collection, tenant).catalog, collection)
-        from rag.tenant import tenant_names
-
-        catalogs = [self._tenant(name).catalog for name in tenant_names(self.home) if tenant in (None, name)]
-        return [
-            release
-            for catalog in catalogs
-            for name in catalog.collections()
-            for release in list_releases(catalog, name)
-        ]
-
     def verify(self, collection: str, *, tenant: str | None = None, sources: bool = True) -> VerifyReport:
         """Compare sources, catalog, chunks, postings and vectors of a collection; see `rag.verify`."""
         from rag.verify import verify
 
         rooms = self._tenant_of(collection, tenant)
+        self._settle_cut(rooms, collection)
         return verify(rooms.catalog, rooms.retriever, collection, sources=sources)
 
     @cached_property
@@ -294,6 +297,18 @@ class Loremill(Ingesting, Governing):
         from indexes.embedder import make_embedder
 
         return make_embedder(self.settings, home=self.home)
+
+    def embedder_of(self, name: str) -> Embedder:
+        """Return the embedder that a build was made with, by its setting; the empty name is that of the settings."""
+        from indexes.embedder import make_embedder
+
+        if name in ("", self.settings.embedder):
+            return self.embedder
+        with self._lock:
+            if name not in self._embedders:
+                settings = self.settings.model_copy(update={"embedder": name})
+                self._embedders[name] = make_embedder(settings, home=self.home)
+            return self._embedders[name]
 
     @cached_property
     def recall_sampler(self) -> RecallSampler:
@@ -338,6 +353,7 @@ class Loremill(Ingesting, Governing):
                     members=self.directory,
                     recall=self.recall_sampler,
                     create=create,
+                    embedder_of=self.embedder_of,
                 )
             return self._tenants[name]
 

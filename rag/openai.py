@@ -53,7 +53,7 @@ class OpenAIGenerator:
             raise ConfigError(f"LOREMILL_OPENAI_BASE_URL {base_url!r} must be a URL such as http://localhost:8000/v1")
         if not model:
             raise ConfigError("the openai generator needs a model's name: set LOREMILL_OPENAI_MODEL")
-        if not api_key and not _is_local(base_url):
+        if not api_key and not is_local(base_url):
             raise ConfigError(
                 "the openai generator needs a key: set LOREMILL_OPENAI_API_KEY (any text if the server wants none)"
             )
@@ -119,7 +119,7 @@ class OpenAIGenerator:
             except openai.APIStatusError as error:
                 if error.status_code == 400 and _drop_refused(request, str(error)):
                     continue
-                wait = _retry_after(error.response.headers.get("retry-after"))
+                wait = retry_after(error.response.headers.get("retry-after"))
                 fault, again = self._refusal(error, wait), error.status_code in _RETRIED
             pause = wait if wait is not None else _FIRST_BACKOFF_S * 2**attempt * (1 + random.random())
             attempt += 1
@@ -164,8 +164,8 @@ def _drop_refused(request: dict[str, Any], said: str) -> bool:
     return bool(refused)
 
 
-def _retry_after(header: str | None) -> float | None:
-    """Seconds from a Retry-After header, which holds seconds or an HTTP date."""
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds from a Retry-After header, which holds seconds or an HTTP date."""
     if not header:
         return None
     try:
@@ -184,7 +184,8 @@ def _cause(error: BaseException) -> str:
     return f"{type(inner).__name__}: {inner}"[:300]
 
 
-def _is_local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Whether the server is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -1,6 +1,6 @@
 """Versioned prompts with named variables; whatever was retrieved enters them fenced, as data.
 
-A prompt is a file `rag/prompts/NAME@VERSION.md`: a `<!-- system -->` part, a `<!-- user -->` part, `{{variables}}`. A
+A prompt is a file `NAME@VERSION.md`, packaged or in the home's folder `prompts`: a `<!-- system -->` part, a `<!-- user -->` part, `{{variables}}`. A
 changed prompt is a new version, never a changed file: releases name prompts by version and hash.
 """
 
@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from indexes.errors import ConfigError
 from indexes.vocabulary import digest
@@ -27,6 +29,7 @@ _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
 _NAME = re.compile(r"([a-z][a-z0-9_-]*)@(\d+)")
 _OWN = frozenset({"boundary", "abstain"})  # filled in by `render` itself
 _BOUNDARY_DIGITS = 24
+ANSWER_VARIABLES = frozenset({"question", "passages"})
 
 _CONTROL_TOKENS = re.compile(
     r"<[|｜][^<>\n]{0,40}[|｜]>|<{2,}/?SYS>{2,}|<{3,}|>{3,}|</?s>|</?(?:bos|eos|pad|unk|think|system|user|assistant|tool_call|tool_response)>"
@@ -89,14 +92,49 @@ class PromptTemplate:
         return Prompt((system, *turns, user), f"{self.name}@{self.version}")
 
 
-def load_prompt(reference: str) -> PromptTemplate:
-    """Return the template called `NAME@VERSION`, such as `answer@1`; ConfigError says which ones exist."""
-    folder = resources.files("rag") / "prompts"
-    known = sorted(entry.name.removesuffix(".md") for entry in folder.iterdir() if entry.name.endswith(".md"))
-    named = _NAME.fullmatch(reference)
-    if not named or reference not in known:
-        raise ConfigError(f"no prompt {reference!r}; there are: {', '.join(known)}")
-    return parse_prompt(reference, (folder / f"{reference}.md").read_text(encoding="utf-8"))
+def load_prompt(reference: str, *, home: Path | None = None) -> PromptTemplate:
+    """Return the template called `NAME@VERSION`, such as `answer@1`: a packaged one, or one of the home's folder `prompts`.
+
+    Raises:
+        ConfigError: there is none, it cannot be read, or the home has another text under a packaged version.
+    """
+    packaged = _files(resources.files("rag") / "prompts")
+    own = _files(home / "prompts") if home is not None and (home / "prompts").is_dir() else {}
+    if not _NAME.fullmatch(reference) or reference not in {**packaged, **own}:
+        raise ConfigError(f"no prompt {reference!r}; there are: {', '.join(sorted({**packaged, **own}))}")
+    found = [parse_prompt(reference, _read(files[reference])) for files in (packaged, own) if reference in files]
+    if len({one.content_hash for one in found}) > 1:
+        raise ConfigError(
+            f"prompt {reference} is packaged, and prompts/{reference}.md says something else: give it a version of its own"
+        )
+    return found[0]
+
+
+def answer_prompt(reference: str, *, home: Path | None = None) -> PromptTemplate:
+    """As `load_prompt`, for a prompt that answers questions.
+
+    Raises:
+        ConfigError: its variables are not `question` and `passages`.
+    """
+    template = load_prompt(reference, home=home)
+    missing, unknown = sorted(ANSWER_VARIABLES - template.variables), sorted(template.variables - ANSWER_VARIABLES)
+    if missing or unknown:
+        raise ConfigError(
+            f"prompt {reference}: missing variables {missing}, unknown variables {unknown}; "
+            f"an answer's prompt has {sorted(ANSWER_VARIABLES)}, and may have {sorted(_OWN)}"
+        )
+    return template
+
+
+def _files(folder: Traversable) -> dict[str, Traversable]:
+    return {one.name.removesuffix(".md"): one for one in folder.iterdir() if one.name.endswith(".md")}
+
+
+def _read(file: Traversable) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"prompt {file.name} cannot be read: {error}") from error
 
 
 def parse_prompt(reference: str, content: str) -> PromptTemplate:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from indexes.errors import (
     AccessDenied,
@@ -15,7 +16,9 @@ from indexes.errors import (
     ConfigError,
     DependencyMissing,
     LoremillError,
+    PromotionRefused,
     ProviderError,
+    ReleaseNotFound,
     TooLarge,
     UnsupportedFilter,
 )
@@ -48,9 +51,17 @@ class RemoteLoremill:
         top_k: int = 10,
         mode: str = "hybrid",
         where: Mapping[str, Any] | None = None,
+        release: str | None = None,
     ) -> list[Hit]:
         """Return the best chunks that the token's principal may read; errors as `Loremill.search`."""
-        body = {"query": query, "collection": collection, "top_k": top_k, "mode": mode, "where": where}
+        body = {
+            "query": query,
+            "collection": collection,
+            "top_k": top_k,
+            "mode": mode,
+            "where": where,
+            "release": release,
+        }
         found = self._post("/v1/search", {name: value for name, value in body.items() if value is not None})
         return [_known(Hit, hit) for hit in _list(found, "hits")]
 
@@ -62,10 +73,37 @@ class RemoteLoremill:
         principal: Principal | None = None,
         generator: str | None = None,
         history: Sequence[Mapping[str, str]] | None = None,
+        release: str | None = None,
     ) -> Answer:
         """Return an answer or an abstention; errors as `Loremill.ask`."""
-        body = {"question": question, "collection": collection, "generator": generator, "history": history}
+        body = {
+            "question": question,
+            "collection": collection,
+            "generator": generator,
+            "history": history,
+            "release": release,
+        }
         return _answer(self._post("/v1/ask", {name: value for name, value in body.items() if value is not None}))
+
+    def releases(self, collection: str | None = None) -> list[dict[str, Any]]:
+        """Return the JSON of the releases that the token's principal may see, newest first; errors as `Loremill.releases`."""
+        found = self._get("/v1/releases", {} if collection is None else {"collection": collection})
+        return _list(found, "releases")
+
+    def create_release(self, collection: str, **changes: Any) -> dict[str, Any]:
+        """Make a candidate and return its JSON; arguments and errors as `Loremill.create_release`. Takes a curator's token."""
+        return self._post("/v1/releases", {"collection": collection, **changes})
+
+    def promote(
+        self, release_id: str, *, collection: str, dataset: str | None = None, force: bool = False, reason: str = ""
+    ) -> dict[str, Any]:
+        """Let the release go live and return the move's JSON; errors as `Loremill.promote`. Takes a curator's token, `force` an administrator's."""
+        body = {"collection": collection, "dataset": dataset, "force": force, "reason": reason}
+        return self._post(f"/v1/releases/{quote(release_id, safe='')}/promote", body)
+
+    def rollback(self, *, collection: str, reason: str, to: str | None = None) -> dict[str, Any]:
+        """Serve under the settings of before and return the move's JSON; errors as `Loremill.rollback`. Takes a curator's token."""
+        return self._post("/v1/releases/rollback", {"collection": collection, "reason": reason, "to": to})
 
     def close(self) -> None:
         self._client.close()
@@ -79,14 +117,20 @@ class RemoteLoremill:
         self.close()
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        import httpx
-
         try:
             content = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise ConfigError(f"an argument cannot be sent: {error}") from error
+        return self._send("POST", path, content=content, headers={"Content-Type": "application/json"})
+
+    def _get(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+        return self._send("GET", path, params=params)
+
+    def _send(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        import httpx
+
         try:
-            response = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
+            response = self._client.request(method, path, **request)
         except httpx.HTTPError as error:
             raise ProviderError(f"the server at {self._client.base_url} cannot be reached: {error}") from error
         try:
@@ -104,7 +148,7 @@ def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
     status = response.status_code
     if status in (401, 403):
         return AccessDenied(None, detail)
-    for kind in (Busy, CollectionNotFound, TooLarge, UnsupportedFilter):
+    for kind in (Busy, CollectionNotFound, PromotionRefused, ReleaseNotFound, TooLarge, UnsupportedFilter):
         if problem.get("type") == f"urn:loremill:error:{kind.__name__}":
             return kind(detail)
     if status == 404:

@@ -1,4 +1,4 @@
-"""Retrieval for one tenant: the live build of a collection, searched as a principal, every hit confirmed before it leaves."""
+"""Retrieval for one tenant: the live release of a collection, or another one, searched as a principal, every hit confirmed before it leaves."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class _Wanted:
     top_k: int
     mode: SearchMode
     where: Filter | None
+    release: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,16 @@ class SearchResult:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A release with what it takes to answer from it; `governed` says that the live release's settings stand above those of the home."""
+
+    release: Release
+    retrieval: FusionSettings
+    embedder: Embedder
+    governed: bool
+
+
 class Retriever:
     """Searches the collections of one tenant. Safe for many threads; sees what other processes commit.
 
@@ -98,6 +109,7 @@ class Retriever:
         max_query_chars: longer queries are refused.
         cache: the tenant's; its values pass through `confirm` again before they leave.
         options: how the builds' backends run here.
+        embedder_of: gives the embedder that a setting names, for releases with another one than `embedder`; None where there are none.
         recall: counts the searches of vectors and checks some of them.
     """
 
@@ -114,13 +126,13 @@ class Retriever:
         cache: Cache | None = None,
         options: VectorOptions | None = None,
         recall: RecallSampler | None = None,
+        embedder_of: Callable[[str], Embedder] | None = None,
     ) -> None:
         self.cache = Cache() if cache is None else cache
         self._catalog = catalog
-        self._embedder = embedder
         self._max_query_chars = max_query_chars
         self._recall = recall
-        self._serving = Serving(catalog, folder, embedder, options)
+        self._serving = Serving(catalog, folder, embedder_of or (lambda _: embedder), options)
         self._vectors: Recent[Float32Matrix] = Recent(_VECTORS_KEPT)
 
     def search(
@@ -132,6 +144,7 @@ class Retriever:
         top_k: int = 10,
         mode: str = "hybrid",
         where: Mapping[str, Any] | None = None,
+        release: str | None = None,
     ) -> SearchResult:
         """Return the best chunks that `principal` may read, best first.
 
@@ -140,20 +153,22 @@ class Retriever:
             top_k: hits wanted, 1 to 1000; fewer only where fewer chunks pass the filters.
             mode: `hybrid` (scores in [0, 1]), `dense` (cosine) or `lexical` (BM25).
             where: a metadata filter, ANDed with access; see `indexes.where`.
+            release: of the collection, to be searched in place of the live one, under the same rights.
         Raises:
             ConfigError, TooLarge: an argument is out of range.
             UnsupportedFilter: `where` says what no filter can; the message names the place in it.
             CollectionNotFound: the tenant has no such collection.
+            ReleaseNotFound: the collection has no such release, or its build is not kept any more.
             AccessDenied: the principal belongs to another tenant.
         """
         self.check(query)
-        wanted = _Wanted(query, _checked_top_k(top_k), _checked_mode(mode), _checked_where(where))
+        wanted = _Wanted(query, _checked_top_k(top_k), _checked_mode(mode), _checked_where(where), release)
         started = time.perf_counter()
         state = self._state(collection, principal)
         embed_s = 0.0
         for _ in range(_CONFIRM_TRIES):
             access = self.access(principal, state=state)
-            scope = self._scope(state, access)
+            scope = self._scope(state, access, release)
             key: Key[_Ranked] = Key.of(scope, "search", query, top_k, wanted.mode, wanted.where)
             kept = self.cache.get(key)
             ranked, took = (kept, 0.0) if kept is not None else self._search(wanted, state, access, scope)
@@ -201,13 +216,25 @@ class Retriever:
         if any("\ud800" <= char <= "\udfff" for char in query):
             raise ConfigError("the query is not valid Unicode: it holds half of a surrogate pair")
 
-    def scope(self, collection: str, *, principal: Principal) -> Scope:
-        """Return what serves `principal` at this moment and what it may read; errors as in `search`.
+    def scope(self, collection: str, *, principal: Principal, release: str | None = None) -> Scope:
+        """Return what serves `principal` at this moment and what it may read; arguments and errors as in `search`.
 
         Cost: one indexed look-up, no build is opened.
         """
         state = self._state(collection, principal)
-        return self._scope(state, self.access(principal, state=state))
+        return self._scope(state, self.access(principal, state=state), release)
+
+    def serves(self, scope: Scope) -> Served:
+        """Return what answers in a scope: all of one release, whatever goes live meanwhile."""
+        state = self._catalog.state(scope.collection)
+        release = self._serving.release(state, scope.release)
+        return Served(
+            release, FusionSettings.stored(release.retrieval), self._serving.embedder(release), state.governed
+        )
+
+    def warm(self, collection: str, release: str) -> None:
+        """Open a release that is about to go live; BuildCorrupt or ReleaseNotFound where it cannot be."""
+        self._serving.build(self._catalog.state(collection), release)
 
     def confirm(
         self, collection: str, chunk_ids: Collection[str], *, principal: Principal
@@ -236,18 +263,20 @@ class Retriever:
             raise AccessDenied(principal)
         return self._catalog.state(collection)
 
-    def _scope(self, state: CollectionState, access: AccessFilter) -> Scope:
-        release = self._serving.release(state)
-        return Scope(access.tenant, state.collection, access.classes, state.epoch, release.build, release.id)
+    def _scope(self, state: CollectionState, access: AccessFilter, release: str | None) -> Scope:
+        found = self._serving.release(state, release)
+        return Scope(access.tenant, state.collection, access.classes, state.epoch, found.build, found.id)
 
     def _search(
         self, wanted: _Wanted, state: CollectionState, access: AccessFilter, scope: Scope
     ) -> tuple[_Ranked, float]:
-        """Search the live build; return what was found and the seconds that embedding the query took."""
+        """Search the scope's build; return what was found and the seconds that embedding the query took."""
         started = time.perf_counter()
-        vector = None if wanted.mode is SearchMode.LEXICAL else self._embed(wanted.query, scope)
+        release = self._serving.release(state, scope.release)
+        lexical = wanted.mode is SearchMode.LEXICAL
+        vector = None if lexical else self._embed(wanted.query, scope, self._serving.embedder(release))
         embedded = time.perf_counter()
-        release, build = self._serving.release(state), self._serving.build(state)
+        build = self._serving.build(state, scope.release)
         fusion = FusionSettings.stored(release.retrieval)
         reads = fusion.rerank != OFF and wanted.mode is SearchMode.HYBRID
         found = search_rows(
@@ -287,9 +316,11 @@ class Retriever:
         order, scores = reranked(np.array([score for _, score in found], np.float32), logits)
         return tuple((found[place][0], float(score)) for place, score in zip(order.tolist(), scores, strict=True))
 
-    def _embed(self, query: str, scope: Scope) -> Float32Matrix:
+    def _embed(self, query: str, scope: Scope, embedder: Embedder) -> Float32Matrix:
         """Return the query's vector, shape (1, dim). It depends on no right, but how fast it comes tells that somebody had it made."""
-        return self._vectors.of([query], lambda _: [self._embedder.embed_queries([query])], about=scope.readers)[0]
+        return self._vectors.of(
+            [query], lambda _: [embedder.embed_queries([query])], about=f"{embedder.model_id} {scope.readers}"
+        )[0]
 
 
 def _checked_top_k(top_k: int) -> int:

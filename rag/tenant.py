@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -30,12 +31,14 @@ class Tenant:
         members: Members | None,
         recall: RecallSampler | None = None,
         create: bool = False,
+        embedder_of: Callable[[str], Embedder] | None = None,
     ) -> None:
         self.name = check_name(name, "tenant")
         self.folder = tenant_folder(home, name)
         self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create, members=members)
         self._settings = settings
         self._embedder = embedder
+        self._embedder_of = embedder_of
         self._recall = recall
 
     @cached_property
@@ -50,6 +53,7 @@ class Tenant:
             cache=cache,
             options=VectorOptions.of(settings),
             recall=self._recall,
+            embedder_of=self._embedder_of,
         )
 
     @cached_property

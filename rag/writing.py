@@ -25,7 +25,7 @@ from rag.extractive import MAX_SENTENCES, Readers, extract
 from rag.generate import Usage
 from rag.grounding import Evidence, attach_citations
 from rag.passages import Passage
-from rag.prompts import ABSTAIN, load_prompt
+from rag.prompts import ABSTAIN, PromptTemplate
 from rag.reply import Reply
 from rag.sanitize import DraftSanitizer, is_loaded, sanitize
 from rag.sentences import sentence_spans
@@ -102,18 +102,20 @@ def drafted(
     reply: Reply,
     *,
     model: Any,
+    template: PromptTemplate,
     max_tokens: int,
     history: Sequence[Mapping[str, str]],
 ) -> Iterator[AnswerEvent]:
     """Stream a model's tokens, then verify what it wrote, sentence by sentence; unsupported sentences are dropped.
 
     Args:
+        template: of a prompt with the variables `question` and `passages`.
         history: earlier turns, as `rag.history` lets them through.
     Raises:
         ProviderError: the model failed or wrote nothing; `reply` has no sentence then.
     """
     started = time.perf_counter()
-    prompt = load_prompt("answer@1").render(question=question, passages=passages, history=history)
+    prompt = template.render(question=question, passages=passages, history=history)
     pieces: list[str] = []
     usage, draft_shown = Usage(), DraftSanitizer()
     with closing(

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from indexes.errors import LoremillError
-from service import cli_acl, cli_admin, cli_audit, cli_eval, cli_ingest, cli_serve, render
+from service import cli_acl, cli_admin, cli_audit, cli_eval, cli_ingest, cli_release, cli_serve, render
 from service.console import (
     INTERNAL,
     INTERRUPTED,
@@ -23,6 +23,7 @@ from service.console import (
     Home,
     Json,
     Mode,
+    Release,
     Tenant,
     emit,
     opened,
@@ -54,6 +55,7 @@ def search(
         typer.Option("--where", metavar="k=v", help="Metadata that hits must have: k>=v, 'k in a,b', JSON, ..."),
     ] = None,
     mode: Mode = "hybrid",
+    release: Release = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -62,7 +64,7 @@ def search(
     with opened(home) as mill:
         principal = mill.directory.resolve(as_)
         result = mill.search_result(
-            query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=wanted
+            query, collection=collection, principal=principal, top_k=top_k, mode=mode, where=wanted, release=release
         )
     emit(result.to_json(whole_plan=True), as_json=json, human=render.found)  # who has the home may read all of it
 
@@ -75,13 +77,14 @@ def ask(
     generator: Annotated[
         str | None, typer.Option("--generator", metavar="NAME", help="extractive, openai or gguf.")
     ] = None,
+    release: Release = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Answer a question from what a principal may read, with a citation for each sentence, or abstain."""
     with opened(home) as mill:
         principal = mill.directory.resolve(as_)
-        answer = mill.ask(question, collection=collection, principal=principal, generator=generator)
+        answer = mill.ask(question, collection=collection, principal=principal, generator=generator, release=release)
     emit(answer.to_json(), as_json=json, human=render.answered)
 
 
@@ -109,7 +112,7 @@ app.add_typer(cli_ingest.quarantine, name="quarantine")
 app.add_typer(cli_admin.principals, name="principals")
 app.add_typer(cli_admin.keys, name="keys")
 app.add_typer(cli_acl.acl, name="acl")
-app.add_typer(cli_admin.release, name="release")
+app.add_typer(cli_release.release, name="release")
 app.add_typer(cli_audit.audit, name="audit")
 app.add_typer(cli_eval.evaluation, name="eval")
 app.command("serve")(cli_serve.serve)

@@ -1,4 +1,4 @@
-"""`loremill principals`, `loremill keys` and `loremill release`: who may ask, with which key, and what is served."""
+"""`loremill principals` and `loremill keys`: who may ask, and with which key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from service.console import Home, Json, Tenant, emit, opened
 
 principals = typer.Typer(help="The people and agents that --as and API keys name.", no_args_is_help=True)
 keys = typer.Typer(help="API keys for HTTP.", no_args_is_help=True)
-release = typer.Typer(help="What is served.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An imported name.")]
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Such as finance.")]
@@ -121,32 +120,3 @@ def list_keys(home: Home = None, json: Json = False) -> None:
     with opened(home) as mill:
         infos = mill.directory.list_keys()
     emit({"keys": [info.to_json() for info in infos]}, as_json=json, human=render.keys)
-
-
-@release.command("list")
-def list_releases(
-    collection: Annotated[str | None, typer.Option("--collection", metavar="C", help="Only this collection's.")] = None,
-    tenant: Tenant = None,
-    home: Home = None,
-    json: Json = False,
-) -> None:
-    """List releases: build, prompt and generator of each, and which is live."""
-    with opened(home) as mill:
-        found = mill.releases(collection, tenant=tenant)
-    emit({"releases": [one.to_json() for one in found]}, as_json=json, human=render.releases)
-
-
-@release.command("show")
-def show_release(
-    release_id: Annotated[str, typer.Argument(metavar="RELEASE")],
-    tenant: Tenant = None,
-    home: Home = None,
-    json: Json = False,
-) -> None:
-    """Show one release."""
-    with opened(home) as mill:
-        found = [one.to_json() for one in mill.releases(None, tenant=tenant)]
-    chosen = [one for one in found if one["id"] == release_id]
-    if not chosen:
-        raise ConfigError(f"no release {release_id!r}; see `loremill release list`")
-    emit(chosen[0], as_json=json, human=render.fields)

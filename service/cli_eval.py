@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from indexes.errors import ConfigError
 from service import render
+from service.cli_dataset import dataset as dataset_commands
 from service.console import As, Collection, Home, Json, Mode, Progress, Tenant, emit, opened, progress_bars
 
-if TYPE_CHECKING:
-    from rag.loremill import Loremill
-
 evaluation = typer.Typer(help="Measure retrieval and answers.", no_args_is_help=True)
+evaluation.add_typer(dataset_commands, name="dataset")
 
 
 @evaluation.command("retrieval")
@@ -51,7 +49,7 @@ def retrieval(
 @evaluation.command("run")
 def run(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET.jsonl")],
-    release: Annotated[str, typer.Option("--release", metavar="R", help="Id of a live release.")],
+    release: Annotated[str, typer.Option("--release", metavar="R", help="Id of a release, live or not.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report and the answers go.")],
     source: Annotated[
         Path | None,
@@ -75,10 +73,12 @@ def run(
     samples = read_dataset(dataset)
     oracle = read_oracle(source) if source is not None else None
     with opened(home) as mill, progress_bars() as progress:
+        asked = mill.release(release, tenant=tenant)
         report = evaluate_answers(
             mill,
             samples,
-            collection=_collection_of(mill, release, tenant),
+            collection=asked.collection,
+            release=asked.id,
             resolve_principal=mill.directory.resolve,
             out=out,
             canaries=tuple(canary or ()),
@@ -106,15 +106,45 @@ def trend(
     emit(found.to_json(), as_json=json, human=render.trend)
 
 
-def _collection_of(mill: Loremill, release: str, tenant: str | None) -> str:
-    """Return the collection that a live release serves; others cannot be asked, so they cannot be evaluated."""
-    for one in mill.releases(None, tenant=tenant):
-        found = one.to_json()
-        if found["id"] == release:
-            if not found["live"]:
-                raise ConfigError(f"release {release} is not live; only a live release can be asked")
-            return str(found["collection"])
-    raise ConfigError(f"no release {release!r}; see `loremill release list`")
+@evaluation.command("gate")
+def gate(
+    candidate: Annotated[str, typer.Option("--candidate", metavar="R", help="Id of the release to be judged.")],
+    dataset: Annotated[Path, typer.Option("--dataset", metavar="D.jsonl", help="The questions.")],
+    gates: Annotated[Path, typer.Option("--gates", metavar="gates.yaml", help="What the candidate must hold.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the reports go.")],
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="R", help="Id of the release it is compared with, or live.")
+    ] = "live",
+    collection: Annotated[
+        str | None, typer.Option("--collection", metavar="C", help="Where several collections have such a release.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", metavar="DIR", help="The ingested folder, to check for leaks against its acl.yaml."),
+    ] = None,
+    canary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--canary",
+            help='A phrase that only an answer obeying a planted instruction has; or "canaries" in the dataset.',
+        ),
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=64, help="Questions under way at once.")] = 1,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="How often a judge is asked.")] = 1,
+    tenant: Tenant = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Compare a candidate with what is live. Exit code 0 PASS, 1 FAIL, 2 INCONCLUSIVE; only PASS promotes."""
+    from eval.gate_command import gate_releases
+
+    with opened(home, cache_entries=0) as mill, progress_bars() as progress:
+        result = gate_releases(
+            mill, candidate, baseline, dataset=dataset, gates=gates, out=out, collection=collection, tenant=tenant,
+            source=source, canaries=canary or (), concurrency=concurrency, repeats=repeats, progress=_stage("questions", progress),
+        )  # fmt: skip
+    emit(result.to_json(), as_json=json, human=render.gate)
+    raise typer.Exit(result.result.exit_code)
 
 
 def _stage(name: str, progress: Progress | None) -> Callable[[int, int], None] | None:

@@ -31,20 +31,23 @@ As = Annotated[
     str, typer.Option("--as", metavar="PRINCIPAL", help="A name from principals.yaml, or tenant/user:x,group:y.")
 ]
 Mode = Annotated[str, typer.Option("--mode", metavar="hybrid|dense|lexical", help="How to search.")]
+Release = Annotated[
+    str | None, typer.Option("--release", metavar="R", help="Ask this release in place of the live one.")
+]
 Tenant = Annotated[str | None, typer.Option("--tenant", metavar="T", help="The tenant, where the file does not say.")]
 
 Progress = Callable[[str, int, int | None], None]
 
 
 @contextmanager
-def opened(home: Path | None) -> Iterator[Loremill]:
-    """Open the mill of `home`, or of the settings' home, for one command."""
+def opened(home: Path | None, **settings: Any) -> Iterator[Loremill]:
+    """Open the mill of `home`, or of the settings' home, for one command; `settings` stand above those of the home."""
     from rag.auditing import Caller, caller
     from rag.loremill import Loremill
 
     before = caller.set(Caller("cli"))
     try:
-        with Loremill.open(home) as mill:
+        with Loremill.open(home, **settings) as mill:
             yield mill
     finally:
         caller.reset(before)

@@ -17,6 +17,7 @@ from service import (
     routes_documents,
     routes_ingestions,
     routes_query,
+    routes_releases,
     routes_system,
 )
 from service.auth import bearer
@@ -54,7 +55,7 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.worker = IngestionWorker(mill, app.state.metrics)
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
-        routes_system.releases,
+        routes_releases.router,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)

@@ -222,6 +222,27 @@ def releases(data: Data) -> RenderableType:
     return _table(names, [[row[name] for name in names] for row in data["releases"]])
 
 
+def release_diff(data: Data) -> RenderableType:
+    rows = [(name, change["before"], change["after"]) for name, change in data["changed"].items()]
+    return _table(("", data["before"], data["after"]), rows) if rows else plain("They are made of the same.")
+
+
+def moved(data: Data) -> RenderableType:
+    if data["previous"] == data["release"]:
+        return plain(f"{data['release']} is live in {data['collection']} already.")
+    return plain(f"{data['release']} is live in {data['collection']} now, in place of {data['previous']}.")
+
+
+def moves(data: Data) -> RenderableType:
+    names = ("at", "kind", "release", "previous", "by", "reason")
+    return _table(names, [[row[name] for name in names] for row in data["history"]])
+
+
+def gates(data: Data) -> RenderableType:
+    names = ("created", "verdict", "candidate", "baseline", "dataset")
+    return _table(names, [[row[name] for name in names] for row in data["gates"]])
+
+
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
@@ -253,6 +274,13 @@ def trend(data: Data) -> RenderableType:
 def _past(value: Data) -> tuple[str, str]:
     seen, ends = value["candidate"], value["interval"]
     return "-" if seen is None else f"{seen:.4g}", f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else "-"
+
+
+def checked_dataset(data: Data) -> RenderableType:
+    """Draw a dataset's counts and its problems."""
+    counts = {name: value for name, value in data.items() if name != "problems"}
+    problems = [(row["line"] or "-", row["id"] or "-", row["problem"]) for row in data["problems"]]
+    return Group(fields(counts), _table(("line", "id", "problem"), problems)) if problems else fields(counts)
 
 
 def leak_audit(data: Data) -> RenderableType:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from service import sse
-from service.auth import Asker, MetricsOf, Mill, SeesEverything
+from service.auth import Asker, MetricsOf, Mill, SeesEverything, who_curates
 from service.problems import declared
 from service.schemas import AskRequest, AskResponse, SearchRequest, SearchResponse
 
@@ -21,11 +21,22 @@ router = APIRouter(prefix="/v1", tags=["ask"])
 
 @router.post("/search", summary="Find passages", responses=declared(404), response_model=SearchResponse)
 def search(
-    body: SearchRequest, mill: Mill, asker: Asker, metrics: MetricsOf, sees_everything: SeesEverything
+    body: SearchRequest,
+    mill: Mill,
+    asker: Asker,
+    metrics: MetricsOf,
+    sees_everything: SeesEverything,
+    request: Request,
 ) -> Response:
     """Return the passages that the key's principal may read and that match best, best first."""
     result = mill.search_result(
-        body.query, collection=body.collection, principal=asker, top_k=body.top_k, mode=body.mode, where=body.where
+        body.query,
+        collection=body.collection,
+        principal=asker,
+        top_k=body.top_k,
+        mode=body.mode,
+        where=body.where,
+        release=_tried(body.release, request),
     )
     metrics.searched(len(result.hits))
     return JSONResponse(result.to_json(whole_plan=sees_everything))
@@ -44,12 +55,18 @@ def search(
         },
     },
 )
-def ask(body: AskRequest, mill: Mill, asker: Asker, metrics: MetricsOf) -> Response:
+def ask(body: AskRequest, mill: Mill, asker: Asker, metrics: MetricsOf, request: Request) -> Response:
     """Answer from what the key's principal may read, each sentence with its citations, or abstain."""
+    release = _tried(body.release, request)
     history = [turn.model_dump() for turn in body.history]
     if not body.stream:
         answer = mill.ask(
-            body.question, collection=body.collection, principal=asker, generator=body.generator, history=history
+            body.question,
+            collection=body.collection,
+            principal=asker,
+            generator=body.generator,
+            history=history,
+            release=release,
         )
         data = answer.to_json()
         metrics.answered(data)
@@ -61,6 +78,18 @@ def ask(body: AskRequest, mill: Mill, asker: Asker, metrics: MetricsOf) -> Respo
         yield sse.event(event.data, event.kind)
 
     events = mill.ask_stream(
-        body.question, collection=body.collection, principal=asker, generator=body.generator, history=history
+        body.question,
+        collection=body.collection,
+        principal=asker,
+        generator=body.generator,
+        history=history,
+        release=release,
     )
     return sse.stream(events, written, error=lambda fault: sse.event(fault, "error"))
+
+
+def _tried(release: str | None, request: Request) -> str | None:
+    """Return the release that is to be asked in place of the live one. Raises AccessDenied without the role curator."""
+    if release is not None:
+        who_curates(request)
+    return release

@@ -1,33 +1,20 @@
-"""GET /v1/releases, and what operators watch: /livez, /readyz, /metrics."""
+"""What operators watch: /livez, /readyz, /metrics."""
 
 from __future__ import annotations
 
 import logging
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from indexes.errors import LoremillError
-from service.auth import Asker, MetricsOf, Mill
+from service.auth import MetricsOf, Mill
 from service.problems import declared, problem
-from service.schemas import ReleasesResponse
 
 log = logging.getLogger("loremill.http")
 
-releases = APIRouter(prefix="/v1", tags=["releases"])
 router = APIRouter(tags=["operation"])
-
-
-@releases.get("/releases", summary="List releases", responses=declared(404), response_model=ReleasesResponse)
-def list_releases(
-    mill: Mill, asker: Asker, collection: Annotated[str | None, Query(max_length=128)] = None
-) -> Response:
-    """List the releases of the tenant's collections in which the key's principal may read something, newest first."""
-    readable = set(mill.collections(principal=asker))
-    found = mill.releases(collection, tenant=asker.tenant)
-    return JSONResponse({"releases": [one.to_json() for one in found if one.collection in readable]})
 
 
 @router.get("/livez", summary="Is the process alive?", response_class=PlainTextResponse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,12 +19,19 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+AskedRelease = Annotated[
+    str | None,
+    Field(min_length=1, max_length=64, description="Ask this one in place of the live one; takes a curator's key."),
+]
+
+
 class SearchRequest(Body):
     query: str = Field(min_length=1)
     collection: str = Name
     top_k: int = Field(10, ge=1, le=1000)
     mode: Mode = "hybrid"
     where: Where | None = None
+    release: AskedRelease = None
 
 
 class Turn(Body):
@@ -40,6 +47,7 @@ class AskRequest(Body):
     generator: str | None = Field(None, description="extractive, openai or gguf; the server's default if null")
     history: list[Turn] = Field(default=[], max_length=100)
     stream: bool = Field(False, description="Answer with server-sent events.")
+    release: AskedRelease = None
 
 
 class ChatPart(BaseModel):
@@ -207,6 +215,29 @@ class DocumentsResponse(BaseModel):
 
 class ReleasesResponse(BaseModel):
     releases: list[dict[str, Any]]
+
+
+class ReleaseRequest(Body):
+    collection: str = Name
+    base: str = Field("live", min_length=1, max_length=64, description="What it is but for what is given.")
+    index: dict[str, Any] = Field({}, description="chunk_tokens, chunk_overlap, embedder, vector_index, lexical_index")
+    retrieval: dict[str, Any] = Field({}, description="passages, candidates, dense_weight, rerank, ...")
+    prompt: str | None = Field(None, max_length=128, description="NAME@VERSION")
+    generator: str | None = None
+    generation: dict[str, Any] = Field({}, description="model, max_answer_tokens")
+
+
+class PromoteRequest(Body):
+    collection: str = Name
+    dataset: str | None = Field(None, description="NAME@VERSION: the gate on this one counts alone.")
+    force: bool = Field(False, description="Without a gate; takes a reason, and an administrator's key.")
+    reason: str = Field("", max_length=1000)
+
+
+class RollbackRequest(Body):
+    collection: str = Name
+    reason: str = Field(min_length=1, max_length=1000)
+    to: str | None = Field(None, max_length=64, description="A release that was live once.")
 
 
 class AuditResponse(BaseModel):

@@ -38,6 +38,20 @@ def ask_in_conversation(trial: Trial) -> None:
     trial.hear(answer, said=question)
 
 
+def ask_candidate(trial: Trial) -> None:
+    """So does an answer of a release that is not live, also when its citations are asked for what surrounds them."""
+    _, question = question_about(trial)
+    candidate = trial.mill.create_release(
+        trial.collection, tenant=trial.person.tenant, index={"chunk_tokens": 32}, retrieval={"passages": 3}
+    )
+    asked: dict[str, Any] = {"collection": trial.collection, "principal": trial.principal}
+    answer = trial.mill.ask(question, release=candidate.id, **asked)
+    trial.hear(answer, said=question)
+    trial.expect("release of the answer", answer.release, candidate.id)
+    for citation in answer.citations:
+        trial.hear(trial.mill.around(citation.chunk_id, **asked))
+
+
 def race(trial: Trial) -> None:
     """A right that is taken away between search and confirmation keeps the text from leaving, and leaves the rest as it is.
 
@@ -117,6 +131,7 @@ def question_about(trial: Trial) -> tuple[Document, str]:
 ANSWER_DOORS: dict[str, tuple[Door, float]] = {
     "ask": (ask, 0.6),
     "ask stream": (ask_stream, 0.8),
+    "ask candidate": (ask_candidate, 0.4),
     "ask in conversation": (ask_in_conversation, 0.4),
     "race": (race, 2),
     "repeated": (repeated, 1.2),

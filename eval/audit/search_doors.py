@@ -14,6 +14,7 @@ from typing import Any
 from eval.audit.canaries import sung
 from eval.audit.trial import Door, Trial
 from eval.audit.world import Document
+from indexes.errors import ReleaseNotFound
 from indexes.vocabulary import Hit
 
 ALL = 1000
@@ -70,6 +71,37 @@ _COMPARE: dict[str, Callable[[str, str], bool]] = {
 
 def _field(document: Document, key: str) -> str:
     return document.document_id if key == "document_id" else document.metadata[key]
+
+
+def search_candidate(trial: Trial) -> None:
+    """A release that is not live finds what may be read of it: its own chunks, the rights of now. One of before finds nothing else.
+
+    A release of elsewhere is refused as one that never was.
+    """
+    mill = trial.mill
+    shelf: dict[str, Any] = {"collection": trial.collection, "tenant": trial.person.tenant}
+    before = mill.releases(**shelf)
+    candidate = mill.create_release(**shelf, index={"chunk_tokens": trial.rng.choice([16, 32])})
+    _search(trial, any_words(trial), "dense", trial.readable, release=candidate.id)
+    readable = {one.document_id for one in trial.readable}
+    asked: dict[str, Any] = {"collection": trial.collection, "principal": trial.principal, "top_k": ALL}
+    query, older = any_words(trial), trial.rng.choice(before).id
+    try:
+        found = mill.search(query, release=older, **asked)
+    except ReleaseNotFound:  # its build is not kept any more
+        found = []
+    trial.hear(found, said=query)
+    trial.expect(f"found by release {older} beyond what may be read", _found(found) - readable, set())
+    here = {one.id for one in mill.releases(**shelf)}
+    strange = [one.id for one in mill.releases() if one.id not in here]
+    words = set()
+    for name in (trial.rng.choice(strange or [trial.never()]), trial.never()):
+        try:
+            trial.hear(mill.search(query, release=name, **asked), said=query)
+            trial.wrong.append(f"release {name} of elsewhere was searched")
+        except ReleaseNotFound as error:
+            words.add(str(error).replace(name, "ID"))
+    trial.expect("wordings of refusal", len(words), 1)
 
 
 def scores(trial: Trial) -> None:
@@ -137,5 +169,6 @@ SEARCH_DOORS: dict[str, tuple[Door, float]] = {
     "search dense": (search_dense, 14),
     "search hybrid": (search_hybrid, 14),
     "search where": (search_where, 10),
+    "search candidate": (search_candidate, 1),
     "scores": (scores, 6),
 }

@@ -182,7 +182,7 @@ def _arm(boundary: str) -> None:
     from rag.releases import ReleaseServing
 
     owner: Any = {"serve": ReleaseServing, "opened": pipeline, "read": pipeline}.get(boundary, commit)
-    name = {"opened": "Scan", "read": "_counts", "committed": "_collect_builds"}.get(boundary, boundary)
+    name = {"opened": "Scan", "read": "_counts", "committed": "collect_builds"}.get(boundary, boundary)
     real = getattr(owner, name, None)
     if real is None:
         return

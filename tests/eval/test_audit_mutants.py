@@ -19,7 +19,7 @@ from indexes.builds import Build
 from indexes.catalog import Catalog
 from indexes.columns import Columns
 from indexes.directory import Identity, Role
-from indexes.errors import ConfigError
+from indexes.errors import ConfigError, ReleaseNotFound
 from indexes.faiss import FaissIndex
 from indexes.lexical import LexicalIndex, idf
 from indexes.membership import Membership
@@ -31,6 +31,7 @@ from rag.history import History
 from rag.inbox import Inbox
 from rag.loremill import Loremill
 from rag.retrieve import Retriever, SearchResult
+from rag.serving import Serving
 from service.audit_doors import http_doors
 from service.identify import Identifier
 
@@ -113,6 +114,29 @@ def rarity_is_counted_over_all_rows(patch: Patch) -> None:
         return idf(len(self), self._searcher.doc_freq(name, term)), 1.0
 
     patch.setattr(LexicalIndex, "_count_rarity", count)
+
+
+@mutant("search candidate")
+def releases_that_are_not_live_are_not_filtered(patch: Patch) -> None:
+    whole = Retriever._search
+
+    def search(self: Retriever, wanted: Any, state: Any, access: AccessFilter, scope: Any) -> Any:
+        return whole(self, wanted, state, access if wanted.release is None else everything(access), scope)
+
+    patch.setattr(Retriever, "_search", search)
+
+
+@mutant("search candidate")
+def releases_are_found_by_their_id_in_any_collection(patch: Patch) -> None:
+    whole = Serving.release
+
+    def release(self: Serving, state: Any, release_id: str | None = None) -> Any:
+        try:
+            return whole(self, state, release_id)
+        except ReleaseNotFound:
+            return whole(self, state)
+
+    patch.setattr(Serving, "release", release)
 
 
 @mutant("search where")

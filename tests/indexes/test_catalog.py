@@ -194,7 +194,7 @@ def snapshot(catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-@pytest.mark.parametrize("step", ["changes_served", "_freed", "_apply_touched", "_move_embeddings", "_forget"])
+@pytest.mark.parametrize("step", ["changes_served", "_freed", "_apply_touched", "move_embeddings", "_forget"])
 def test_a_fault_in_the_middle_of_a_commit_leaves_the_old_state(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from indexes import errors
-from indexes.errors import AccessDenied, DatasetError, DependencyMissing, LoremillError, ProviderError
+from indexes.errors import AccessDenied, DatasetError, DependencyMissing, LoremillError, PromotionRefused, ProviderError
 from indexes.vocabulary import Principal
 
 
@@ -17,7 +17,7 @@ def classes(root: type[LoremillError] = LoremillError) -> list[type[LoremillErro
 
 @pytest.mark.parametrize("error", classes(), ids=lambda error: error.__name__)
 def test_every_class_has_an_exit_code_and_an_http_status(error: type[LoremillError]) -> None:
-    assert error.exit_code in {64, 65, 70}
+    assert error.exit_code in ({1} if error is PromotionRefused else {64, 65, 70})
     assert 400 <= error.http_status < 600
     assert error.title
     assert (error.exit_code == 70) == (error.http_status >= 500 and error is not DependencyMissing), (

@@ -42,7 +42,7 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("step", ["apply_staged", "record_duplicates", "record_source", "record_build", "_kept_builds"])
+@pytest.mark.parametrize("step", ["apply_staged", "record_duplicates", "record_source", "record_build", "kept_builds"])
 def test_a_fault_inside_the_last_transaction_leaves_the_old_state_and_a_second_run_completes(
     mill: Loremill, docs: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

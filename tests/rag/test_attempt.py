@@ -388,9 +388,11 @@ def test_a_model_cannot_repeat_what_earlier_answers_said_once_it_may_not_be_read
 
 
 def test_a_model_is_stopped_when_an_earlier_answer_loses_its_passage_though_the_question_never_found_it(
-    mill: Loremill, writer: Callable[..., Writer], delete: Revoke, monkeypatch: pytest.MonkeyPatch
+    mill: Loremill, writer: Callable[..., Writer], delete: Revoke
 ) -> None:
-    monkeypatch.setattr(attempt, "PASSAGES", 1)
+    mill.promote(
+        mill.create_release("company", retrieval={"passages": 1}).id, collection="company", force=True, reason="test"
+    )
     model = writer("It opens ", delete, f"as {PLAN}")
     events = list(stream(mill, "When does the canteen open every day?", generator="openai", history=TOLD))
     assert SECRET in str(model.prompts[0].messages)

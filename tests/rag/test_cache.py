@@ -127,7 +127,7 @@ def test_bounds_hold_after_every_step_and_what_is_read_is_what_was_put_last(
 # -- the newest state alone --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("newer", [{"epoch": 4}, {"build": "b2", "release": "r2"}, {"release": "r2"}])
+@pytest.mark.parametrize("newer", [{"epoch": 4}, {"epoch": 4, "build": "b2", "release": "r2"}])
 def test_a_newer_state_drops_what_older_ones_left_as_soon_as_it_is_seen(newer: dict[str, Any]) -> None:
     cache = filled(Cache(), *"abc")
     other = key("x", scope=replace(SCOPE, collection="plans"))
@@ -135,6 +135,14 @@ def test_a_newer_state_drops_what_older_ones_left_as_soon_as_it_is_seen(newer: d
     cache.get(key("never put", scope=replace(SCOPE, **newer)))
     assert len(cache) == 1
     assert cache.get(other) == "x"
+
+
+@pytest.mark.parametrize("other", [{"build": "b2", "release": "r2"}, {"release": "r2"}])
+def test_another_release_in_the_same_epoch_shares_nothing_and_drops_nothing(other: dict[str, Any]) -> None:
+    cache, candidate = filled(Cache(), *"abc"), replace(SCOPE, **other)
+    assert cache.get(key("a", scope=candidate)) is None
+    cache.put(key("a", scope=candidate), "theirs", chars=1)
+    assert (kept(cache, "a"), cache.get(key("a", scope=candidate)), len(cache)) == ("a", "theirs", 4)
 
 
 def test_who_still_holds_an_older_epoch_neither_reads_nor_writes_nor_drops_anything() -> None:
@@ -344,7 +352,6 @@ def test_answers_are_those_that_would_be_made_without_a_cache(
             ask(
                 question,
                 retriever=retriever,
-                embedder=home.embedder,
                 settings=home.settings,
                 collection="company",
                 principal=who,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from indexes.errors import ConfigError, GeneratorError
 from indexes.settings import load_settings
 from rag.generate import Usage, draft, make_generator
-from rag.openai import OpenAIGenerator, _retry_after
+from rag.openai import OpenAIGenerator, retry_after
 from rag.prompts import Prompt
 
 PROMPT = Prompt(({"role": "user", "content": "Count from one to fifty in words."},))
@@ -182,13 +182,13 @@ def test_retries_end_and_say_what_the_server_said(server: Scripted) -> None:
     assert len(server.requests) == 2
 
 
-def test_a_short_retry_after_is_waited_for(server: Scripted) -> None:
+def test_a_shortretry_after_is_waited_for(server: Scripted) -> None:
     began = time.monotonic()
     assert draft(server.generator(status(429, retry_after="0.3"), fine), PROMPT, max_tokens=9).text == "Hello world."
     assert time.monotonic() - began >= 0.3
 
 
-def test_a_retry_after_beyond_the_timeout_is_handed_on_at_once(server: Scripted) -> None:
+def test_aretry_after_beyond_the_timeout_is_handed_on_at_once(server: Scripted) -> None:
     began = time.monotonic()
     with pytest.raises(GeneratorError) as caught:
         draft(server.generator(status(429, retry_after="120")), PROMPT, max_tokens=9)
@@ -255,13 +255,13 @@ def test_the_key_is_sent_and_never_shown(server: Scripted) -> None:
     assert "sk-hidden" not in str(caught.value)
 
 
-def test_retry_after_may_be_a_date() -> None:
-    assert 50 < (_retry_after(formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
+def testretry_after_may_be_a_date() -> None:
+    assert 50 < (retry_after(formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
 
 
 @given(st.text(max_size=20))
-def test_any_retry_after_header_is_seconds_or_nothing(header: str) -> None:
-    seconds = _retry_after(header)
+def test_anyretry_after_header_is_seconds_or_nothing(header: str) -> None:
+    seconds = retry_after(header)
     assert seconds is None or seconds >= 0
 
 

@@ -151,7 +151,7 @@ def test_verify_says_yes_with_0_and_no_with_1(run: Run, monkeypatch: pytest.Monk
         (["ingest", "no/such/folder", "--collection", "x", "--allow", "everyone"], 65, "IngestError"),
         (["verify", "--collection", "nowhere"], 65, "CollectionNotFound"),
         (["keys", "revoke", "none"], 64, "ConfigError"),
-        (["release", "show", "none"], 64, "ConfigError"),
+        (["release", "show", "none"], 65, "ReleaseNotFound"),
         (["principals", "import", "no/such/file"], 65, "ConfigFileError"),
     ],
 )  # fmt: skip
