@@ -92,6 +92,7 @@ def run(
 def trend(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that gates wrote to, at any depth.")],
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also draw it as a page.")] = None,
+    home: Home = None,  # every command takes it
     json: Json = False,
 ) -> None:
     """Show past gates by time: the verdict and each metric's value in the candidate."""
