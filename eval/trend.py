@@ -80,10 +80,10 @@ def read_trend(folders: Iterable[str | Path]) -> Trend:
     Raises:
         ConfigError: a folder is not there, or no file in them can be read as a gate's report.
     """
-    folders = [Path(folder) for folder in folders]
+    places = [Path(folder) for folder in folders]
     runs: list[Run] = []
     broken: dict[str, str] = {}
-    for path in _reports(folders):
+    for path in _reports(places):
         try:
             runs.append(_run(path))
         except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -91,7 +91,7 @@ def read_trend(folders: Iterable[str | Path]) -> Trend:
     if not runs:
         why = "; ".join(f"{path}: {error}" for path, error in list(broken.items())[:3]) or "there is no report.json"
         raise ConfigError(
-            f"no gate's report in {', '.join(map(str, folders)) or 'no folder'} ({why}); name the folders that `loremill eval gate --out` wrote"
+            f"no gate's report in {', '.join(map(str, places)) or 'no folder'} ({why}); name the folders that `loremill eval gate --out` wrote"
         )
     return Trend(tuple(sorted(runs, key=lambda run: (_moment(run.created), run.path))), broken)
 
@@ -138,7 +138,7 @@ def _value(name: str, metric: object) -> Value:
         low, high = (_number(name, end) for end in interval)
         ends = (round(baseline + low, 6), round(baseline + high, 6)) if low is not None and high is not None else None
     candidate, difference = _number(name, metric.get("candidate")), _number(name, metric.get("difference"))
-    return Value(candidate, difference, ends, Verdict(metric.get("verdict")).value)
+    return Value(candidate, difference, ends, Verdict(str(metric.get("verdict"))).value)
 
 
 def _number(name: str, value: object) -> float | None:

@@ -88,6 +88,25 @@ def run(
     emit(report.to_json(), as_json=json, human=render.measured)
 
 
+@evaluation.command("trend")
+def trend(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that gates wrote to, at any depth.")],
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also draw it as a page.")] = None,
+    home: Home = None,  # every command takes it
+    json: Json = False,
+) -> None:
+    """Show past gates by time: the verdict and each metric's value in the candidate."""
+    from eval.trend import read_trend
+
+    found = read_trend(folders)
+    if html is not None:
+        from eval.reports.trend_page import trend_html
+        from eval.reports.write import write_files
+
+        write_files(html.parent, {html.name: trend_html(found)})
+    emit(found.to_json(), as_json=json, human=render.trend)
+
+
 @evaluation.command("gate")
 def gate(
     candidate: Annotated[str, typer.Option("--candidate", metavar="R", help="Id of the release to be judged.")],

@@ -255,6 +255,7 @@ def measured(data: Data) -> RenderableType:
     return Group(*parts)
 
 
+<<<<<<< HEAD
 def gate(data: Data) -> RenderableType:
     """Draw a gate: the verdict and its reasons first, then the metrics, what was written, and where the time went."""
     style = {"PASS": "bold green", "FAIL": "bold red"}.get(data["verdict"], "bold yellow")
@@ -277,6 +278,27 @@ def gate(data: Data) -> RenderableType:
         _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
     )
+=======
+def trend(data: Data) -> RenderableType:
+    """Draw past gates, oldest first: the runs, then each metric's values one below the other, then what could not be read."""
+    names = ("created", "verdict", "candidate", "baseline", "dataset")
+    runs = [[run[name] for name in names] for run in data["runs"]]
+    metrics = dict.fromkeys(name for run in data["runs"] for name in run["metrics"])
+    values = [
+        (name, run["created"], run["metrics"][name]["verdict"], *_past(run["metrics"][name]))
+        for name in metrics
+        for run in data["runs"]
+        if name in run["metrics"]
+    ]
+    broken = [plain(f"not read: {one['path']}: {one['error']}", "yellow") for one in data["broken"]]
+    header = ("metric", "made", "verdict", "candidate", "interval")
+    return Group(_table(("made", *names[1:]), runs), _table(header, values), *broken)
+
+
+def _past(value: Data) -> tuple[str, str]:
+    seen, ends = value["candidate"], value["interval"]
+    return "-" if seen is None else f"{seen:.4g}", f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else "-"
+>>>>>>> reports
 
 
 def checked_dataset(data: Data) -> RenderableType:

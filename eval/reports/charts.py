@@ -104,10 +104,10 @@ def _bounds(metric: MetricResult, rule: Rule) -> dict[tuple[str, int], float]:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Paired differences of the questions that changed in a metric; `bars` are (x, y, width, height, gain is above 0)."""
+    """Paired differences of the questions that changed in a metric; `bars` are (x, y, width, height, is a gain, questions)."""
 
     metric: str
-    bars: tuple[tuple[float, float, float, float, bool], ...]
+    bars: tuple[tuple[float, float, float, float, bool, int], ...]
     zero: float
     low: str
     high: str
@@ -142,7 +142,7 @@ def histogram(metric: str, differences: Sequence[float | None], *, lower: bool) 
     wide = width / _BINS
     bars = [
         (round(place * wide + 0.5, 2), round(height * (1 - count / tallest), 2), round(wide - 1, 2),
-         round(height * count / tallest, 2), (place >= _BINS // 2) != lower)
+         round(height * count / tallest, 2), (place >= _BINS // 2) != lower, count)
         for place, count in enumerate(counts) if count
     ]  # fmt: skip
     same, failed = len(known) - len(moved), len(differences) - len(known)

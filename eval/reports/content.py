@@ -14,6 +14,9 @@ from eval.reports.texts import clean
 
 _DIGITS = 6
 
+_PASSING = ("live", "gate")
+"""Fields of a release's description that say what became of it, not what it is."""
+
 
 def report_json(result: GateResult, questions: Sequence[Question], context: Context) -> str:
     """Return report.json: equal input gives equal bytes, and all that differs between two runs is in `times` at its end.
@@ -29,8 +32,8 @@ def report_json(result: GateResult, questions: Sequence[Question], context: Cont
         "metrics": {rule.metric: _without_none(asdict(rule)) for rule in context.gates.rules},
     }
     report["releases"] = {
-        "baseline": context.baseline,
-        "candidate": context.candidate,
+        "baseline": _lasting(context.baseline),
+        "candidate": _lasting(context.candidate),
         "diff": {name: list(values) for name, values in context.diff.items()},
     }
     report["per_question"] = [_row(question, context) for question in questions]
@@ -72,6 +75,10 @@ def _side(side: Side) -> dict[str, Any]:
 def _times(side: Side) -> dict[str, float | None]:
     scores = {name: _rounded(value) for name, value in sorted(side.scores.items()) if is_time(name)}
     return {"latency_ms": _rounded(side.latency_ms)} | scores
+
+
+def _lasting(release: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in release.items() if name not in _PASSING}
 
 
 def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:

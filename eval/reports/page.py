@@ -16,7 +16,7 @@ from eval.gates import LOWER_IS_BETTER, Gates, Rule
 from eval.reports import charts
 from eval.reports.changes import Change, changed, changes, is_amount, loss, lower_is_better, moved, outcome_words
 from eval.reports.model import Context, Question, Side
-from eval.reports.texts import Pieces, clean, compared, figure, marked
+from eval.reports.texts import Pieces, chance, clean, compared, figure, marked
 from eval.reports.words import headline, settling
 
 if TYPE_CHECKING:
@@ -129,7 +129,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if type(value) is str else value,
     )
+<<<<<<< HEAD
     environment.filters |= {"figure": figure, "json": lambda value: json.dumps(value, ensure_ascii=False, default=str)}
+=======
+    environment.filters |= {
+        "figure": figure,
+        "chance": chance,
+        "json": lambda value: json.dumps(value, ensure_ascii=False, default=str),
+    }
+>>>>>>> reports
     environment.globals |= {
         "INTERVAL_WIDTH": charts.INTERVAL_WIDTH,
         "HISTOGRAM": charts.HISTOGRAM,
@@ -197,7 +205,9 @@ def _names(rows: Iterable[Change]) -> str:
 
 def _sides(question: Question, moves: Sequence[Change]) -> tuple[SideView, ...]:
     before, after = question.baseline, question.candidate
-    first, second = compared(before.answer, after.answer)
+    first, second = marked(before.answer, ()), marked(after.answer, ())
+    if before.abstained == after.abstained:
+        first, second = compared(before.answer, after.answer)
     if not moves and (before.answer, before.error, before.passages) == (after.answer, after.error, after.passages):
         return (SideView("both", after, second, _passages(after, None, repeat=True)),)
     return (

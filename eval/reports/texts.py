@@ -68,4 +68,9 @@ def figure(value: float | None, *, sign: bool = False) -> str:
     if value is None:
         return "-"
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3
-    return f"{value:{'+' if sign else ''},.{digits}f}"
+    return f"{round(value, digits) + 0.0:{'+' if sign else ''},.{digits}f}"  # no -0.000
+
+
+def chance(value: float | None) -> str:
+    """Return a p value; a small one is not shown as zero."""
+    return "<0.001" if value is not None and value < 0.001 else figure(value)

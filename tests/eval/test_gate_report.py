@@ -92,7 +92,8 @@ def test_equal_input_gives_equal_bytes_and_times_are_the_only_difference() -> No
     result, questions, context = gate()
     assert report_json(result, questions, context) == report_json(*gate())
     slower = [replace(question, baseline=_slower(question.baseline)) for question in questions]
-    later = replace(context, created="2027-01-01T00:00:00+00:00", seconds={"compare": 9.0})
+    kept = {**context.candidate, "live": True, "gate": {"verdict": "FAIL"}}
+    later = replace(context, candidate=kept, created="2027-01-01T00:00:00+00:00", seconds={"compare": 9.0})
     one, other = (json.loads(text) for text in (report_json(*gate()), report_json(result, slower, later)))
     assert one != other
     assert timeless(one) == timeless(other)
