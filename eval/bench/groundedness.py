@@ -1,131 +1,113 @@
 """How well `check_support` and the citation threshold tell supported from unsupported, on RAGTruth QA.
 
-    python -m eval.bench.groundedness ../shared/data/ragtruth_qa [--every 1] [--embed] [--fit]
+    python -m eval.bench.groundedness ../shared/data/ragtruth_qa [--every 1] [--fit]
 
-Data: Niu et al., arXiv:2401.00396 (`source_info_train.jsonl`, `response_train.jsonl`): answers of models to questions
-with passages, their unsupported spans labelled. `--fit` estimates the weights in `rag/support.py` on one half of the
-questions and measures on the other, both ways round; no question is ever in both. Trivial baselines for comparison:
-every answer unsupported, and words that no passage has.
+Cross-validation in five folds of questions; all answers to a question are in one fold. A fold is scored by trees that
+were fitted to the other four. Its thresholds maximise F1 on those four as well, each scored by trees that saw neither it
+nor the fold under test: nothing of a fold under test has any part in its figures. Trivial baselines for comparison, at
+the best threshold there is: every answer unsupported, and words that no passage has. `--fit` fits the trees to all
+answers, writes `rag/support_trees.json` and names the digest to put into `rag/support.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
-import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from indexes.arrays import Float32Matrix
-from rag.claims import Claim, claim_of
+from eval.bench.boosting import boost
+from eval.bench.ragtruth import Response, citations, read
+from rag.counted import FEATURES
 from rag.grounding import MIN_SUPPORT
-from rag.sentences import readable, sentence_spans
-from rag.support import CONTRADICTED, Embed, Known, contradicted, features, likeness, probability
+from rag.support import CONTRADICTED, WEIGHTS
+from rag.trees import Trees
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence of an answer: what is counted of it, its label, and what a citation would see."""
-
-    counted: tuple[float, ...]
-    contradicted: bool
-    unsupported: bool
-    lexical: float
-    foreign: float  # the best match among the passages of another question
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    question: str
-    unsupported: bool
-    sentences: tuple[Sentence, ...]
+Labels = npt.NDArray[np.bool_]
+FOLDS = 5
+TREES = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take every n-th question")
-    parser.add_argument("--embed", action="store_true", help="with the default embedder")
-    parser.add_argument("--fit", action="store_true", help="estimate the weights anew")
+    parser.add_argument("--fit", action="store_true", help=f"fit the trees anew and write {WEIGHTS.name}")
     options = parser.parse_args(arguments)
-    responses = read(options.data, every=options.every, embed=_embedder() if options.embed else None)
-    print(json.dumps(report(responses, fit=options.fit), indent=2))
+    responses = read(options.data, every=options.every)
+    if options.fit:
+        content = fitted(responses).to_json(FEATURES).encode()
+        WEIGHTS.write_bytes(content)
+        print(f"{WEIGHTS.name}: {len(content):,} bytes; SHA256 = {hashlib.sha256(content).hexdigest()!r}")
+    else:
+        print(json.dumps(report(responses), indent=2))
     return 0
 
 
-def report(responses: Sequence[Response], *, fit: bool) -> dict[str, object]:
+def report(responses: Sequence[Response]) -> dict[str, object]:
     labels = np.array([response.unsupported for response in responses])
-    lacking = np.array(
-        [sum(np.expm1(sentence.counted[0]) for sentence in response.sentences) for response in responses]
-    )
-    figures: dict[str, object] = {
+    lacking = np.array([np.expm1(response.counted[:, 0]).sum() for response in responses])
+    return {
         "answers": len(labels),
         "unsupported": round(float(labels.mean()), 3),
-        "all unsupported": {"f1": round(best_f1(labels, np.zeros(len(labels))), 3)},
-        "words lacking, talk of itself aside": _measured(labels, lacking),
-        "check_support": _answers(responses, probability),
-        "citation": citations(responses),
+        "all unsupported": {"f1": round(best_f1(labels, np.zeros(len(labels)))[0], 3)},
+        "words lacking": {"auroc": round(auroc(labels, lacking), 3), "f1": round(best_f1(labels, lacking)[0], 3)},
+        "check_support": cross_validated(responses),
+        "citation": citations(responses, sorted({0.3, 0.4, 0.5, 0.6, 0.7, MIN_SUPPORT})),
     }
-    if fit:
-        names = sorted({response.question for response in responses})
-        halves = [[r for r in responses if (r.question in set(names[::2])) == first] for first in (True, False)]
-        figures["weights"] = [round(float(weight), 3) for weight in _weights(responses)]
-        figures["refitted on the other half"] = [
-            _answers(test, _model(_weights(train))) for train, test in (halves, halves[::-1])
-        ]
-    return figures
 
 
-def citations(responses: Iterable[Response]) -> dict[str, dict[str, float]]:
-    """Return the share accepted at each threshold: labelled supported, unsupported, and against foreign passages."""
-    sentences = [sentence for response in responses for sentence in response.sentences]
-    lexical, foreign = np.array([s.lexical for s in sentences]), np.array([s.foreign for s in sentences])
-    unsupported = np.array([s.unsupported for s in sentences])
+def fitted(responses: Sequence[Response], trees: int = TREES) -> Trees:
+    """Return trees that tell the unsupported sentences of these answers."""
+    rows = np.concatenate([response.counted for response in responses])
+    labels = np.array([sentence.unsupported for response in responses for sentence in response.sentences])
+    return boost(rows, labels, trees=trees, depth=4, rate=0.1, ridge=10.0, share=0.3)
+
+
+def cross_validated(responses: Sequence[Response], trees: int = TREES) -> dict[str, dict[str, float]]:
+    """Return AUROC and F1 of finding unsupported answers, sentences and characters, each in one pool of all folds."""
+    folds = fold_of([response.question for response in responses])
+    single, double = (
+        {held: _held_out(responses, folds, held, trees) for held in combinations(range(FOLDS), size)} for size in (1, 2)
+    )
+    labels = np.array([response.unsupported for response in responses])
+    lengths = [len(response.sentences) for response in responses]
+    owner = np.repeat(np.arange(len(responses)), lengths)
+    wrong = np.array([sentence.unsupported for response in responses for sentence in response.sentences])
+    answers, sentences = np.zeros(len(labels)), np.zeros(len(wrong))
+    found, marked = np.zeros(len(labels), dtype=bool), np.zeros(len(wrong), dtype=bool)
+    for fold in range(FOLDS):
+        chances = single[fold,]
+        for other in set(range(FOLDS)) - {fold}:
+            chances = np.where(folds[owner] == other, double[min(fold, other), max(fold, other)], chances)
+        whole, here, inside = 1 - _supports(chances, owner, len(labels)), folds == fold, folds[owner] == fold
+        answers[here], sentences[inside] = whole[here], chances[inside]
+        found[here] = whole[here] >= best_f1(labels[~here], whole[~here])[1]
+        marked[inside] = chances[inside] >= best_f1(wrong[~inside], chances[~inside])[1]
     return {
-        f"{threshold:.2f}": {
-            "supported": round(float((lexical[~unsupported] >= threshold).mean()), 3),
-            "unsupported": round(float((lexical[unsupported] >= threshold).mean()), 3),
-            "foreign": round(float((foreign >= threshold).mean()), 4),
-        }
-        for threshold in sorted({0.3, 0.4, 0.5, 0.6, 0.7, MIN_SUPPORT})
+        "answers": {"auroc": round(auroc(labels, answers), 3), "f1": round(_f1(labels, found), 3)},
+        "sentences": {"auroc": round(auroc(wrong, sentences), 3), "f1": round(_f1(wrong, marked), 3)},
+        "characters": _characters(responses, marked),
     }
 
 
-def read(data: Path, *, every: int = 1, embed: Embed | None = None) -> list[Response]:
-    sources = {row["source_id"]: row["source_info"]["passages"] for row in _rows(data / "source_info_train.jsonl")}
-    wanted = sorted(sources)[::every]
-    known = {
-        name: Known([part for part in re.split(r"passage \d+:", sources[name]) if part.strip()]) for name in wanted
-    }
-    strangers = dict(zip(wanted, random.Random(0).sample(wanted, len(wanted)), strict=True))
-    responses = []
-    for row in _rows(data / "response_train.jsonl"):
-        if (name := row["source_id"]) in known:
-            text, spans = row["response"], [(label["start"], label["end"]) for label in row["labels"]]
-            claims = [
-                (claim, any(start < span[1] and span[0] < end for start, end in spans))
-                for claim, span in ((claim_of(readable(text, span)), span) for span in sentence_spans(text))
-                if claim.content
-            ]
-            alike = likeness([claim for claim, _ in claims], known[name], embed)
-            sentences = tuple(
-                _sentence(claim, bad, known[name], known[strangers[name]], () if alike is None else (alike[at],))
-                for at, (claim, bad) in enumerate(claims)
-            )
-            responses.append(Response(name, bool(spans), sentences))
-    return responses
+def fold_of(questions: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the fold of each answer, by its question, drawn with a fixed seed."""
+    names = sorted(set(questions))
+    random.Random(0).shuffle(names)
+    folds = {name: at % FOLDS for at, name in enumerate(names)}
+    return np.array([folds[question] for question in questions])
 
 
-def auroc(labels: npt.NDArray[np.bool_], scores: Floats) -> float:
+def auroc(labels: Labels, scores: Floats) -> float:
     """Return the chance that a random positive scores above a random negative, ties counting half (Mann-Whitney)."""
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
@@ -133,70 +115,41 @@ def auroc(labels: npt.NDArray[np.bool_], scores: Floats) -> float:
     return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def best_f1(labels: npt.NDArray[np.bool_], scores: Floats) -> float:
-    """Return the best F1 over all thresholds; equal scores fall on the same side."""
+def best_f1(labels: Labels, scores: Floats) -> tuple[float, float]:
+    """Return the best F1 over all thresholds, and that threshold: scores from it on count as found."""
     order = np.argsort(-scores, kind="stable")
     hits, taken = np.cumsum(labels[order]), np.arange(1, len(labels) + 1)
-    last = np.append(np.diff(scores[order]) != 0, True)
-    return float((2 * hits / (taken + labels.sum()))[last].max())
+    last = np.append(np.diff(scores[order]) != 0, True)  # equal scores fall on the same side
+    values = np.where(last, 2 * hits / (taken + labels.sum()), -1.0)
+    return float(values.max()), float(scores[order][values.argmax()])
 
 
-def _measured(labels: npt.NDArray[np.bool_], scores: Floats) -> dict[str, float]:
-    return {"auroc": round(auroc(labels, scores), 3), "f1": round(best_f1(labels, scores), 3)}
+def _held_out(responses: Sequence[Response], folds: npt.NDArray[np.int64], held: tuple[int, ...], count: int) -> Floats:
+    """P(unsupported) of every sentence, as `check_support` has it, by trees that were not fitted to the folds `held`."""
+    trees = fitted([r for r, fold in zip(responses, folds, strict=True) if fold not in held], count)
+    chances = np.concatenate([trees.probability(response.counted) for response in responses])
+    refuted = np.array([sentence.contradicted for response in responses for sentence in response.sentences])
+    return np.where(refuted, np.maximum(chances, 1 - CONTRADICTED), chances)
 
 
-def _answers(responses: Sequence[Response], model: Callable[[Sequence[float]], float]) -> dict[str, float]:
-    """AUROC and best F1 of 1 - score for finding the answers that have an unsupported span."""
-    scores = [
-        np.prod([min(1 - model(s.counted), CONTRADICTED if s.contradicted else 1.0) for s in response.sentences])
-        for response in responses
-    ]
-    return _measured(np.array([response.unsupported for response in responses]), 1 - np.array(scores))
+def _supports(chances: Floats, owner: npt.NDArray[np.int64], answers: int) -> Floats:
+    """Return each answer's score, the product of its sentences' supports."""
+    scores = np.ones(answers)
+    np.multiply.at(scores, owner, 1 - chances)
+    return scores
 
 
-def _sentence(claim: Claim, bad: bool, known: Known, stranger: Known, alike: tuple[float, ...]) -> Sentence:
-    lexical, foreign = (max((claim.lexical(span) for span in some.spans), default=0.0) for some in (known, stranger))
-    return Sentence((*features(claim, known), *alike), contradicted(claim, known), bad, lexical, foreign)
+def _f1(labels: Labels, found: Labels) -> float:
+    return float(2 * (labels & found).sum() / (labels.sum() + found.sum()))
 
 
-def _embedder() -> Embed:
-    """The default embedder, each text embedded once."""
-    from indexes.embedder import make_embedder
-    from indexes.settings import load_settings
-
-    embedder, rows = (
-        make_embedder(settings := load_settings(), home=settings.home.expanduser()),
-        dict[str, Float32Matrix](),
-    )
-
-    def embed(texts: list[str]) -> Float32Matrix:
-        new = sorted({text for text in texts if text not in rows}, key=len)
-        rows.update(zip(new, embedder.embed_passages(new), strict=True) if new else ())
-        return np.stack([rows[text] for text in texts])
-
-    return embed
-
-
-def _weights(responses: Iterable[Response]) -> Floats:
-    """Bias and weights of a logistic regression over sentences, by Newton's method with a whisper of ridge."""
+def _characters(responses: Sequence[Response], marked: Labels) -> dict[str, float]:
+    """Precision, recall and F1 of the characters in marked sentences, against those in labelled spans, as in RAGTruth."""
     sentences = [sentence for response in responses for sentence in response.sentences]
-    rows = np.array([(1.0, *sentence.counted) for sentence in sentences])
-    labels = np.array([sentence.unsupported for sentence in sentences], dtype=float)
-    weights = np.zeros(rows.shape[1])
-    for _ in range(30):
-        chance = 1 / (1 + np.exp(-rows @ weights))
-        curvature = rows.T @ (rows * (chance * (1 - chance))[:, None]) + 1e-6 * np.eye(len(weights))
-        weights += np.linalg.solve(curvature, rows.T @ (labels - chance) - 1e-6 * weights)
-    return weights
-
-
-def _model(weights: Floats) -> Callable[[Sequence[float]], float]:
-    return lambda counted: float(1 / (1 + np.exp(-(weights[0] + np.dot(weights[1:], counted)))))
-
-
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
+    lengths, labelled = (np.array([getattr(s, name) for s in sentences]) for name in ("length", "labelled"))
+    hits, taken, wanted = labelled[marked].sum(), lengths[marked].sum(), sum(r.labelled for r in responses)
+    figures = {"precision": hits / taken, "recall": hits / wanted, "f1": 2 * hits / (taken + wanted)}
+    return {name: round(float(value), 3) for name, value in figures.items()}
 
 
 if __name__ == "__main__":
