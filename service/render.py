@@ -255,7 +255,6 @@ def measured(data: Data) -> RenderableType:
     return Group(*parts)
 
 
-<<<<<<< HEAD
 def gate(data: Data) -> RenderableType:
     """Draw a gate: the verdict and its reasons first, then the metrics, what was written, and where the time went."""
     style = {"PASS": "bold green", "FAIL": "bold red"}.get(data["verdict"], "bold yellow")
@@ -278,7 +277,8 @@ def gate(data: Data) -> RenderableType:
         _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
     )
-=======
+
+
 def trend(data: Data) -> RenderableType:
     """Draw past gates, oldest first: the runs, then each metric's values one below the other, then what could not be read."""
     names = ("created", "verdict", "candidate", "baseline", "dataset")
@@ -298,7 +298,6 @@ def trend(data: Data) -> RenderableType:
 def _past(value: Data) -> tuple[str, str]:
     seen, ends = value["candidate"], value["interval"]
     return "-" if seen is None else f"{seen:.4g}", f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else "-"
->>>>>>> reports
 
 
 def checked_dataset(data: Data) -> RenderableType:

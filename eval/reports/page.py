@@ -129,15 +129,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: clean(value) if type(value) is str else value,
     )
-<<<<<<< HEAD
-    environment.filters |= {"figure": figure, "json": lambda value: json.dumps(value, ensure_ascii=False, default=str)}
-=======
     environment.filters |= {
         "figure": figure,
         "chance": chance,
         "json": lambda value: json.dumps(value, ensure_ascii=False, default=str),
     }
->>>>>>> reports
     environment.globals |= {
         "INTERVAL_WIDTH": charts.INTERVAL_WIDTH,
         "HISTOGRAM": charts.HISTOGRAM,
