@@ -23,13 +23,14 @@ from indexes.readable import ReadableRows
 from indexes.stored_rows import StoredRows
 from indexes.topics import Topics
 
-TOPICS_COST = 30_000
+TOPICS_COST = 20_000
 """What the first look into topic lists costs, in codes scanned: class lists that hold less are scanned instead."""
 
-_MISSES = 0.0001
+_MISSES = 0.00003
 """Expected share of the true best rows that one step may leave out."""
 _FIRST_LISTS, _MOST_FIRST_LISTS = 8, 48
 _FIRST_ROWS_PER_HIT = 10
+_SHARED_QUERIES = 16
 _LIST_COST = 300
 """Going to a list takes as long as scanning so many codes."""
 _FETCHED, _FETCHED_SCAN, _FETCHED_WIDE = 2, 12, 40
@@ -180,6 +181,10 @@ class _Search:
     def most_scored(self) -> int:
         return min(4096 + 4 * self.top_k, self.readable.count)
 
+    def _threads(self, queries: Float32Matrix) -> int:
+        """Few queries are too short a work to share: threads would wait for each other."""
+        return self.threads if len(queries) >= _SHARED_QUERIES else 1
+
     def look(
         self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, offsets: Float32Matrix, fetched: int
     ) -> _Look:
@@ -209,7 +214,7 @@ class _Search:
         self, code_lists: CodeLists, queries: Float32Matrix, lists: Lists, offsets: Float32Matrix, fetched: int
     ) -> tuple[Float32Matrix, Positions]:
         options = self.readable.options(lists.shape[1])
-        return code_lists.scan(queries, lists, offsets, fetched, options, threads=self.threads)
+        return code_lists.scan(queries, lists, offsets, fetched, options, threads=self._threads(queries))
 
     def _scored(
         self,
@@ -226,7 +231,7 @@ class _Search:
         """
         wanted = min(wanted, positions.shape[1])
         first, guesses = np.ascontiguousarray(positions[:, :wanted]), estimates[:, :wanted]
-        exact = self.rows.scores(queries, first, threads=self.threads)
+        exact = self.rows.scores(queries, first, threads=self._threads(queries))
         places, errors = best_of(exact, guesses, first, self.row_of, self.top_k)
         each = np.arange(len(queries))[:, None]
         scores = exact[each, places]
