@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export DO_NOT_TRACK ?= 1
@@ -12,10 +13,10 @@ demo: $(VENV)/.all        ## ingest the sample company and ask it questions as d
 	$(BIN)/python -m service.demo
 
 test: $(VENV)/.dev check  ## everything CI runs
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
-fast: $(VENV)/.dev        ## what to run while working: about 6 minutes
-	$(BIN)/python -m pytest -q -m "not slow" -x
+fast: $(VENV)/.dev        ## what to run while working: about 4 minutes
+	$(BIN)/python -m pytest -q -m "not slow" -x -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev       ## style, types, layers
 	$(BIN)/ruff check .
