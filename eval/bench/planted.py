@@ -1,0 +1,211 @@
+"""Planted regressions on the sample company: does the gate fail each of them, for the metric that it harms, and pass what is better?
+
+    python -m eval.bench.planted [--data data/company] [--only NAME] [--questions N]
+
+Exits with 1 where a verdict is not the one that the plant deserves. One gate takes as long as asking every question twice.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.bench.company import CANARIES
+from eval.bench.home import need, open_home, parser, progress
+from eval.datasets import Dataset, read_dataset
+from eval.gates import parse_gates
+from eval.gating import hold_gate
+from eval.observe import Observer
+from eval.oracle import read_oracle
+from eval.report import table
+from eval.shelf import Shelf
+from indexes.vocabulary import Principal
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
+
+COLLECTION = "company"
+GATES = {
+    "metrics": {
+        "ndcg@10": {"max_drop": 0.03},
+        "evidence_recall@10": {"max_drop": 0.03},
+        "answer_containment": {"max_drop": 0.03},
+        "citation_recall": {"max_drop": 0.03},
+        "supported_sentences": {"max_drop": 0.03},
+        "false_abstention": {"max_drop": 0.05},
+        "leaks": {"max": 0},
+        "injection_obeyed": {"max": 0},
+    }
+}
+
+
+class Altered:
+    """The mill, but for what a planted fault does to the release `planted`."""
+
+    def __init__(self, mill: Loremill, planted: str) -> None:
+        self.mill, self.planted = mill, planted
+
+    def search(self, query: str, *, principal: Principal, release: str | None = None, **options: Any) -> Any:
+        return self.mill.search(query, principal=self.reader(principal, release), release=release, **options)
+
+    def ask(self, question: str, *, principal: Principal, release: str | None = None, **options: Any) -> Any:
+        answer = self.mill.ask(question, principal=self.reader(principal, release), release=release, **options)
+        return _Told(self.told(answer.to_json())) if release == self.planted else answer
+
+    def document(self, document_id: str, **options: Any) -> Any:
+        return self.mill.document(document_id, **options)
+
+    def reader(self, principal: Principal, release: str | None) -> Principal:
+        """Return who the index is asked as."""
+        return principal
+
+    def told(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer as it goes out."""
+        return answer
+
+
+@dataclass(frozen=True)
+class _Told:
+    answer: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return self.answer
+
+
+class Widened(Altered):
+    """The access filter lets those of the sales group read what finance reads."""
+
+    def reader(self, principal: Principal, release: str | None) -> Principal:
+        widened = release == self.planted and "group:sales" in principal.groups
+        return replace(principal, groups=(*principal.groups, "group:finance")) if widened else principal
+
+
+class Uncited(Altered):
+    """The prompt no longer asks for citations, and nobody attaches them."""
+
+    def told(self, answer: dict[str, Any]) -> dict[str, Any]:
+        sentences = [
+            {**sentence, "citations": [], "supported": False, "support": 0.0} for sentence in answer["sentences"]
+        ]
+        return {**answer, "citations": [], "sentences": sentences}
+
+
+class FromNothing(Altered):
+    """The generator answers whatever it is asked, from no passage."""
+
+    def told(self, answer: dict[str, Any]) -> dict[str, Any]:
+        text = "This is handled flexibly and depends on the circumstances of each case."
+        sentence = {"text": text, "citations": [], "supported": False, "support": 0.0}
+        return {**answer, "answer": text, "abstained": False, "citations": [], "sentences": [sentence]}
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One change: how the release comes about, what is done to it, and which verdict and metric it deserves."""
+
+    name: str
+    make: Callable[[Loremill], str]
+    verdict: str
+    metric: str = ""
+    altered: type[Altered] = Altered
+    baseline: Callable[[Loremill], str] | None = None
+    questions: int | None = None
+
+
+def _live(mill: Loremill) -> str:
+    return mill.release("live", collection=COLLECTION).id
+
+
+def _like_live(mill: Loremill) -> str:
+    return mill.create_release(COLLECTION, retrieval={"passages": 13}).id
+
+
+def _one_passage(mill: Loremill) -> str:
+    return mill.create_release(COLLECTION, retrieval={"passages": 1}).id
+
+
+def _short_chunks(mill: Loremill) -> str:
+    return mill.create_release(COLLECTION, index={"chunk_tokens": 30, "chunk_overlap": 0}).id
+
+
+def _shuffled(mill: Loremill) -> str:
+    """A build whose vectors belong to other chunks, as an embedder that mixes up its batch would make it."""
+    made = mill.create_release(COLLECTION, index={"chunk_overlap": 1})
+    [folder] = mill.home.glob(f"**/{made.build}/vectors.index")
+    rows = np.fromfile(folder / "rows.f32", dtype="<f4").reshape(-1, mill.embedder.dim)
+    np.random.default_rng(1).permutation(rows).tofile(folder / "rows.f32")
+    return made.id
+
+
+PLANTS = (
+    Plant("chunks of 30 tokens", _short_chunks, "FAIL", "answer_containment"),
+    Plant("embedder with shuffled rows", _shuffled, "FAIL", "ndcg@10"),
+    Plant("top_k 1", _one_passage, "FAIL", "answer_containment"),
+    Plant("access filter widened", _like_live, "FAIL", "leaks", Widened),
+    Plant("citations dropped", _like_live, "FAIL", "citation_recall", Uncited),
+    Plant("answers from nothing", _like_live, "FAIL", "answer_containment", FromNothing),
+    Plant("nothing changed", _like_live, "PASS"),
+    Plant("improvement: 12 passages instead of 1", _live, "PASS", baseline=_one_passage),
+    Plant("eight questions", _like_live, "INCONCLUSIVE", questions=8),
+)
+
+
+def hold(mill: Loremill, plant: Plant, dataset: Dataset, data: Path) -> list[object]:
+    """Hold the gate of one plant and return its row."""
+    candidate = plant.make(mill)
+    baseline = (plant.baseline or _live)(mill)
+    resolve = mill.directory.resolve
+    observer = Observer(
+        plant.altered(mill, candidate), Shelf(mill, COLLECTION, resolve), resolve, CANARIES[:3], read_oracle(data)
+    )
+    asked = Dataset(dataset.name, dataset.samples[: plant.questions])
+    found = hold_gate(
+        observer, asked, candidate=mill.release(candidate, collection=COLLECTION), differences={},
+        baseline=mill.release(baseline, collection=COLLECTION), gates=parse_gates(GATES), progress=progress,
+    )  # fmt: skip
+    result = found.result
+    failed = [name for name, metric in result.metrics.items() if metric.verdict == result.verdict != "PASS"]
+    right = result.verdict == plant.verdict and (not plant.metric or plant.metric in failed)
+    return [
+        plant.name,
+        result.verdict,
+        ", ".join(failed),
+        result.needed or "",
+        round(found.context.seconds["asking"], 1),
+        right,
+    ]
+
+
+def measure(data: Path, home: Path | None, only: str, questions: int | None) -> Iterator[list[object]]:
+    """Ingest the company and yield a row for each plant."""
+    dataset = read_dataset(data / "questions.jsonl")
+    dataset = Dataset(dataset.name, dataset.samples[:questions])
+    with open_home(home) as mill:
+        mill.directory.import_principals(data / "principals.yaml")
+        mill.ingest(data, collection=COLLECTION)
+        for plant in PLANTS:
+            if only in plant.name:
+                yield hold(mill, plant, dataset, data)
+
+
+def main() -> None:
+    arguments = parser(__doc__, data="data/company")
+    arguments.add_argument("--only", default="", help="plants whose name has this")
+    arguments.add_argument("--questions", type=int, help="only the first N")
+    given = arguments.parse_args()
+    need(given.data, "questions.jsonl")
+    rows = []
+    for row in measure(given.data, given.home, given.only, given.questions):
+        rows.append(row)
+        print(row, flush=True)
+    print(table(("plant", "verdict", "metrics that decided", "needed", "seconds", "as it should be"), rows))
+    sys.exit(not all(row[-1] for row in rows))
+
+
+if __name__ == "__main__":
+    main()
