@@ -134,8 +134,3 @@ def local_llm_server(gguf_path: Path) -> Iterator[LocalServer]:
     """The server that tests share: `.base_url`, `.model`."""
     with _serve(gguf_path) as server:
         yield server
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a set by its sorted members: parallel workers must give a test one name."""
-    return "{" + ", ".join(sorted(map(repr, val))) + "}" if isinstance(val, set | frozenset) else None
