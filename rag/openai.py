@@ -147,6 +147,10 @@ class OpenAIGenerator:
                     if choice.delta and choice.delta.content and emit(choice.delta.content):
                         return
         except Exception as error:  # the transport's, the decoder's and the client's errors share no base class
+            if "Timeout" in _cause(error):  # its clock and `pump`'s run out together
+                raise GeneratorError(
+                    f"the server at {self._base_url} sent nothing for {self._timeout_s:g} s"
+                ) from error
             raise GeneratorError(f"the server at {self._base_url} broke off mid-answer: {_cause(error)}") from error
         if not finished:
             raise GeneratorError(f"the server at {self._base_url} closed the stream before the answer was complete")

@@ -39,7 +39,6 @@ pytestmark = pytest.mark.slow
 
 TRIALS = 400
 SEED = 150
-"""Under it every door has its turn."""
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
 MUTANTS: dict[Mutant, tuple[str, ...]] = {}
@@ -308,13 +307,13 @@ def what_is_forbidden_is_refused_in_other_words(patch: Patch) -> None:
 
 @mutant("http models")
 def releases_of_all_collections_are_listed(patch: Patch) -> None:
-    from service import routes_system
+    from service import routes_releases
 
     class Everything(set[str]):
         def __contains__(self, name: object) -> bool:
             return True
 
-    patch.setattr(routes_system, "set", Everything, raising=False)
+    patch.setattr(routes_releases, "set", Everything, raising=False)
 
 
 @mutant("http reader writes")

@@ -65,7 +65,7 @@ class Said:
 class Fake:
     """A mill with every fault that the run has to count."""
 
-    def ask(self, question: str, *, collection: str, principal: Principal) -> Said:
+    def ask(self, question: str, *, collection: str, principal: Principal, release: str | None = None) -> Said:
         if question == "broken":
             raise GeneratorError("the server hung up")
         return Said(question, *ANSWERS[question])

@@ -128,7 +128,7 @@ def test_answers_are_evaluated_against_the_live_release(run: Run, tmp_path: Path
     assert ran.json["questions"] == 1
     assert (tmp_path / "out" / "report.json").exists()
     unknown = run("eval", "run", str(tmp_path / "d.jsonl"), "--release", "r0", "--out", str(tmp_path / "out"), "--json")
-    assert (unknown.code, unknown.json["error"]["type"]) == (64, "ConfigError")
+    assert (unknown.code, unknown.json["error"]["type"]) == (65, "ReleaseNotFound")
 
 
 def test_bad_evaluation_data_names_its_line(run: Run, tmp_path: Path) -> None:
