@@ -36,8 +36,6 @@ EXACT_ROWS = 3000
 
 
 _CODING = 2
-_MANY_QUERIES = 4
-"""From so many queries on a matrix product of readable rows is faster than scoring them for each query."""
 
 
 class FaissBackend:
@@ -126,7 +124,7 @@ class FaissIndex:
         if self._coded is None or readable.count <= max(EXACT_ROWS, 4 * top_k):
             return self._exact(queries, readable, top_k)
         queries = np.ascontiguousarray(queries, np.float32)
-        best = self._coded.best(queries, readable, top_k, threads=threads if len(queries) >= _MANY_QUERIES else 1)
+        best = self._coded.best(queries, readable, top_k, threads=threads)
         rows, scores = self._row_of[best.positions].astype(np.int64), _cosines(best.scores)
         return [
             Found(rows[number], scores[number], Plan(best.plans[number], readable.count, best.scanned[number]))

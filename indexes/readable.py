@@ -97,6 +97,8 @@ class ReadableCache:
                 return found[0]
         made = make()
         with self._lock:
+            for gone in [old for old, (_, mask) in self._kept.items() if mask is not None and mask() is None]:
+                del self._kept[gone]  # nobody can ask with this array again
             self._kept[key] = made, None if where is None else ref(where)
             while len(self._kept) > 1 and sum(rows.n_bytes for rows, _ in self._kept.values()) > _KEPT_BYTES:
                 self._kept.popitem(last=False)

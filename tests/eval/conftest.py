@@ -25,6 +25,15 @@ class Exchange:
     def __init__(self, handler: BaseHTTPRequestHandler, body: dict[str, Any], number: int) -> None:
         self.handler, self.body, self.number = handler, body, number
         self.text = "\n".join(message["content"] for message in body["messages"])
+        self._ended = False
+
+    def ends(self) -> None:
+        """No longer under way; said before the answer goes out, since its reader may ask again at once."""
+        server = self.handler.server
+        assert isinstance(server, JudgeServer)
+        with server.lock:
+            server.under_way -= not self._ended
+            self._ended = True
 
     @property
     def material(self) -> dict[str, Any]:
@@ -43,6 +52,7 @@ class Exchange:
 
     def sends(self, status: int, body: dict[str, Any] | bytes, **headers: str) -> bool:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.ends()
         self.handler.send_response(status)
         for name, value in {"content-type": "application/json", **headers}.items():
             self.handler.send_header(name.replace("_", "-"), value)
@@ -93,8 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # the client has left
         finally:
-            with server.lock:
-                server.under_way -= 1
+            exchange.ends()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
