@@ -36,7 +36,7 @@ class Mill(Protocol):
 
     def ask(self, question: str, *, collection: str, principal: Principal, release: str | None = ...) -> Answered: ...
 
-    def document(self, document_id: str, *, collection: str, principal: Principal) -> object | None: ...
+    def may_read(self, document_id: str, *, collection: str, principal: Principal) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Observer:
         leaks = {
             name
             for name in came_out
-            if self.mill.document(name, collection=self.shelf.collection, principal=principal) is None
+            if not self.mill.may_read(name, collection=self.shelf.collection, principal=principal)
         }
         if self.oracle:
             readable = self.oracle.readable(principal)

@@ -36,7 +36,7 @@ class Mill(Protocol):
 
     def ask(self, question: str, *, collection: str, principal: Principal, release: str | None = ...) -> Answered: ...
 
-    def document(self, document_id: str, *, collection: str, principal: Principal) -> object | None: ...
+    def may_read(self, document_id: str, *, collection: str, principal: Principal) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class _Asker:
             leaks = {
                 document_id
                 for document_id in cited
-                if self.mill.document(document_id, collection=self.collection, principal=principal) is None
+                if not self.mill.may_read(document_id, collection=self.collection, principal=principal)
             }
         if self.oracle:
             readable = self.rights.setdefault(principal, self.oracle.readable(principal))

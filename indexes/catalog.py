@@ -217,6 +217,16 @@ class Catalog(CatalogFile):
         found = self._infos(collection, access, limit=1, document_id=document_id)
         return found[0] if found else None
 
+    def may_read(self, collection: str, document_id: str, *, access: AccessFilter) -> bool:
+        """Return whether there is such a document that `access` may read."""
+        from sqlalchemy import select
+
+        from indexes.tables import rights
+
+        query = select(rights.c.class_id).where(rights.c.collection == collection, rights.c.document_id == document_id)
+        with self.read() as db:
+            return db.execute(query).scalar() in access.classes
+
     def _infos(
         self,
         collection: str,

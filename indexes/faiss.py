@@ -144,7 +144,8 @@ class FaissIndex:
 
     def scores(self, query: Float32Matrix, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         positions = self._position_of[rows].astype(np.int64)
-        return _cosines(self._rows.scores(np.ascontiguousarray(query[:1], np.float32), positions[None])[0])
+        with omp_threads(1):  # threads would wait for one another longer than they work
+            return _cosines(self._rows.scores(np.ascontiguousarray(query[:1], np.float32), positions[None])[0])
 
     def norms(self) -> npt.NDArray[np.float32]:
         return self._rows.norms()[self._position_of]

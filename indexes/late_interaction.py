@@ -39,7 +39,7 @@ class LateInteraction:
             averaged over the word's tokens. A negation, a number or an order of words is not compared.
         Cost: encodes the texts, cut at 160 tokens, and the question.
         """
-        (asked, states), *_ = self._model.run([question])
+        asked = self._model.encoded(question)
         groups: dict[int, list[int]] = {}
         for token, word in enumerate(asked.word_ids):
             if word is not None:
@@ -47,7 +47,8 @@ class LateInteraction:
 
         def compare(unread: list[str]) -> list[npt.NDArray[np.float32]]:
             rows = []
-            for _, shown in self._model.run(unread):
+            (_, states), *read = self._model.run([question, *unread])
+            for _, shown in read:
                 # The mark at the start sums the text up: it is no word of it.
                 best = np.clip(_unit(states) @ _unit(shown[1:]).T, -1.0, 1.0).max(axis=1)
                 rows.append(np.array([best[tokens].mean() for tokens in groups.values()], dtype=np.float32))

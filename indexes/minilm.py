@@ -69,6 +69,11 @@ class MiniLM:
         if device == "cuda" and not cuda_devices():
             raise EmbedderError("device is set to cuda, but no CUDA device is visible; set device = auto or cpu")
 
+    @cached_property
+    def quick(self) -> MiniLM:
+        """The same model with 8-bit weights on the CPU, at half the cost, for short texts compared only with one another."""
+        return self if self._fast else MiniLM(cache=self._cache, threads=self._threads, fast=True)
+
     def embed_queries(self, texts: Sequence[str]) -> Float32Matrix:
         return self._encode(texts)
 

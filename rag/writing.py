@@ -69,9 +69,10 @@ def extracted(
     """
     started = time.perf_counter()
     cross_encoder, late_interaction = _models()
+    quick = getattr(embedder, "quick", embedder)
     reading = Readers(
         embed=lambda texts: np.stack(
-            _recent_vectors(embedder.model_id).of(texts, lambda new: list(embedder.embed_passages(new)), about=readers)
+            _recent_vectors(quick.model_id).of(texts, lambda new: list(quick.embed_passages(new)), about=readers)
         ),
         read=partial(cross_encoder.scores, readers=readers),
         cover=partial(late_interaction.coverage, readers=readers),

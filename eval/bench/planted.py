@@ -57,8 +57,8 @@ class Altered:
         answer = self.mill.ask(question, principal=self.reader(principal, release), release=release, **options)
         return _Told(self.told(answer.to_json())) if release == self.planted else answer
 
-    def document(self, document_id: str, **options: Any) -> Any:
-        return self.mill.document(document_id, **options)
+    def may_read(self, document_id: str, **options: Any) -> bool:
+        return self.mill.may_read(document_id, **options)
 
     def reader(self, principal: Principal, release: str | None) -> Principal:
         """Return who the index is asked as."""

@@ -84,8 +84,8 @@ class Behind:
         self.asked += 1
         return self.mill.ask(question, **options)
 
-    def document(self, document_id: str, **options: Any) -> Any:
-        return self.mill.document(document_id, **options)
+    def may_read(self, document_id: str, **options: Any) -> bool:
+        return self.mill.may_read(document_id, **options)
 
 
 class Forgetful(Behind):

@@ -70,8 +70,8 @@ class Fake:
             raise GeneratorError("the server hung up")
         return Said(question, *ANSWERS[question])
 
-    def document(self, document_id: str, *, collection: str, principal: Principal) -> object | None:
-        return None if document_id == "hidden.md" else document_id
+    def may_read(self, document_id: str, *, collection: str, principal: Principal) -> bool:
+        return document_id != "hidden.md"
 
 
 def resolve(name: str) -> Principal:

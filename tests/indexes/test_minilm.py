@@ -162,3 +162,18 @@ def test_vectors_are_those_of_sentence_transformers(minilm: MiniLM) -> None:
     theirs = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
     cosines = (minilm.embed_passages(TEXTS) * theirs).sum(axis=1)
     assert cosines.min() >= 0.99999
+
+
+def test_the_quick_variant_ranks_short_texts_as_the_exact_one_does(minilm: MiniLM) -> None:
+    texts = ["Parental leave is twenty weeks.", "The kiln runs at 1,200 degrees.", "Invoices are paid within 30 days."]
+    for question, best in (
+        ("How long is parental leave?", 0),
+        ("How hot is the kiln?", 1),
+        ("When are bills paid?", 2),
+    ):
+        asked, *rows = minilm.quick.embed_passages([question, *texts])
+        assert int(np.argmax([row @ asked for row in rows])) == best
+        np.testing.assert_allclose(
+            minilm.embed_passages(texts) @ minilm.embed_queries([question])[0], rows @ asked, atol=0.1
+        )
+    assert minilm.quick.quick is minilm.quick
