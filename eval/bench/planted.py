@@ -1,14 +1,18 @@
-"""Planted regressions on the sample company: does the gate fail each of them, for the metric that it harms, and pass what is better?
+"""Planted regressions: does the gate fail each of them, for the metric that it harms, and pass what is better?
 
     python -m eval.bench.planted [--data data/company] [--only NAME] [--questions N]
+    python -m eval.bench.planted --data ../shared/data/scifact
 
+A folder with a corpus.jsonl is read as a BEIR set: its test queries are the questions, and one group alone may read every third document.
 Exits with 1 where a verdict is not the one that the plant deserves. One gate takes as long as asking every question twice.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,21 +20,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eval.bench.company import CANARIES
-from eval.bench.home import need, open_home, parser, progress
-from eval.datasets import Dataset, read_dataset
+from eval.bench.home import TENANT, need, open_home, parser, progress
+from eval.datasets import Dataset, Sample, read_dataset
 from eval.gates import parse_gates
 from eval.gating import hold_gate
 from eval.observe import Observer
-from eval.oracle import read_oracle
+from eval.oracle import Oracle, read_oracle
 from eval.report import table
 from eval.shelf import Shelf
+from eval.trec import read_qrels, read_queries
 from indexes.vocabulary import Principal
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
 
-COLLECTION = "company"
-GATES = {
+COLLECTION = "planted"
+GATES: dict[str, Any] = {
     "metrics": {
         "ndcg@10": {"max_drop": 0.03},
         "evidence_recall@10": {"max_drop": 0.03},
@@ -43,12 +48,58 @@ GATES = {
     }
 }
 
+QUESTIONS_ONLY = ("ndcg@10", "citation_recall", "supported_sentences", "false_abstention", "leaks")
+"""What can be measured where a question has documents, but neither an answer nor quotes."""
+READERS, INSIDERS = "group:readers", "group:lab"
+
+
+@dataclass(frozen=True)
+class World:
+    """What is asked: the questions, the gates, who is let in by mistake where the filter is widened, and the right verdicts' metrics."""
+
+    dataset: Dataset
+    gates: dict[str, Any]
+    widened: tuple[str, str]
+    answer_metric: str
+    canaries: Sequence[str] | None = None
+    oracle: Oracle | None = None
+
+
+def company(mill: Loremill, data: Path) -> World:
+    """Ingest the sample company."""
+    need(data, "questions.jsonl")
+    mill.directory.import_principals(data / "principals.yaml")
+    mill.ingest(data, collection=COLLECTION)
+    dataset, oracle = read_dataset(data / "questions.jsonl"), read_oracle(data)
+    return World(dataset, GATES, ("group:sales", "group:finance"), "answer_containment", CANARIES[:3], oracle)
+
+
+def beir(mill: Loremill, data: Path) -> World:
+    """Ingest a BEIR set of which every third document is for insiders; a question is asked by the others where they may read its documents."""
+    need(data, "queries.jsonl", "qrels")
+    inside = set()
+    with tempfile.TemporaryDirectory(prefix="loremill-bench-") as folder:
+        with (data / "corpus.jsonl").open("rb") as lines, (Path(folder) / "corpus.jsonl").open("w") as copy:
+            for number, row in enumerate(map(json.loads, lines)):
+                if number % 3 == 0:
+                    inside.add(row["_id"])
+                    row["acl"] = {"allow": [INSIDERS]}
+                copy.write(json.dumps(row) + "\n")
+        mill.ingest(folder, collection=COLLECTION, tenant=TENANT, allow=["everyone"], format="beir")
+    queries, samples = read_queries(data / "queries.jsonl"), []
+    for name, judged in read_qrels(data / "qrels" / "test.tsv").items():
+        relevant = tuple(document for document, grade in judged.items() if grade > 0)
+        asker = f"{TENANT}/user:reader,{INSIDERS if inside & set(relevant) else READERS}"
+        samples.append(Sample(name, queries[name], reference_document_ids=relevant, principal=asker))
+    gates = {"metrics": {name: GATES["metrics"][name] for name in QUESTIONS_ONLY}}
+    return World(Dataset(data.name, tuple(samples)), gates, (READERS, INSIDERS), "citation_recall")
+
 
 class Altered:
     """The mill, but for what a planted fault does to the release `planted`."""
 
-    def __init__(self, mill: Loremill, planted: str) -> None:
-        self.mill, self.planted = mill, planted
+    def __init__(self, mill: Loremill, planted: str, widened: tuple[str, str]) -> None:
+        self.mill, self.planted, self.widened = mill, planted, widened
 
     def search(self, query: str, *, principal: Principal, release: str | None = None, **options: Any) -> Any:
         return self.mill.search(query, principal=self.reader(principal, release), release=release, **options)
@@ -78,11 +129,12 @@ class _Told:
 
 
 class Widened(Altered):
-    """The access filter lets those of the sales group read what finance reads."""
+    """The access filter lets those of one group read what another reads."""
 
     def reader(self, principal: Principal, release: str | None) -> Principal:
-        widened = release == self.planted and "group:sales" in principal.groups
-        return replace(principal, groups=(*principal.groups, "group:finance")) if widened else principal
+        group, others = self.widened
+        widened = release == self.planted and group in principal.groups
+        return replace(principal, groups=(*principal.groups, others)) if widened else principal
 
 
 class Uncited(Altered):
@@ -106,7 +158,7 @@ class FromNothing(Altered):
 
 @dataclass(frozen=True)
 class Plant:
-    """One change: how the release comes about, what is done to it, and which verdict and metric it deserves."""
+    """One change: how the release comes about, what is done to it, and which verdict and metric it deserves; `answer` is the world's."""
 
     name: str
     make: Callable[[Loremill], str]
@@ -143,54 +195,47 @@ def _shuffled(mill: Loremill) -> str:
 
 
 PLANTS = (
-    Plant("chunks of 30 tokens", _short_chunks, "FAIL", "answer_containment"),
+    Plant("chunks of 30 tokens", _short_chunks, "FAIL", "answer"),
     Plant("embedder with shuffled rows", _shuffled, "FAIL", "ndcg@10"),
-    Plant("top_k 1", _one_passage, "FAIL", "answer_containment"),
+    Plant("top_k 1", _one_passage, "FAIL", "answer"),
     Plant("access filter widened", _like_live, "FAIL", "leaks", Widened),
     Plant("citations dropped", _like_live, "FAIL", "citation_recall", Uncited),
-    Plant("answers from nothing", _like_live, "FAIL", "answer_containment", FromNothing),
+    Plant("answers from nothing", _like_live, "FAIL", "answer", FromNothing),
     Plant("nothing changed", _like_live, "PASS"),
     Plant("improvement: 12 passages instead of 1", _live, "PASS", baseline=_one_passage),
     Plant("eight questions", _like_live, "INCONCLUSIVE", questions=8),
 )
 
 
-def hold(mill: Loremill, plant: Plant, dataset: Dataset, data: Path) -> list[object]:
+def hold(mill: Loremill, plant: Plant, world: World) -> list[object]:
     """Hold the gate of one plant and return its row."""
     candidate = plant.make(mill)
     baseline = (plant.baseline or _live)(mill)
     resolve = mill.directory.resolve
     observer = Observer(
-        plant.altered(mill, candidate), Shelf(mill, COLLECTION, resolve), resolve, CANARIES[:3], read_oracle(data)
-    )
-    asked = Dataset(dataset.name, dataset.samples[: plant.questions])
+        plant.altered(mill, candidate, world.widened), Shelf(mill, COLLECTION, resolve), resolve, world.canaries, world.oracle
+    )  # fmt: skip
     found = hold_gate(
-        observer, asked, candidate=mill.release(candidate, collection=COLLECTION), differences={},
-        baseline=mill.release(baseline, collection=COLLECTION), gates=parse_gates(GATES), progress=progress,
+        observer, Dataset(world.dataset.name, world.dataset.samples[: plant.questions]),
+        candidate=mill.release(candidate, collection=COLLECTION), differences={},
+        baseline=mill.release(baseline, collection=COLLECTION), gates=parse_gates(world.gates), progress=progress,
     )  # fmt: skip
     result = found.result
-    failed = [name for name, metric in result.metrics.items() if metric.verdict == result.verdict != "PASS"]
-    right = result.verdict == plant.verdict and (not plant.metric or plant.metric in failed)
-    return [
-        plant.name,
-        result.verdict,
-        ", ".join(failed),
-        result.needed or "",
-        round(found.context.seconds["asking"], 1),
-        right,
-    ]
+    decided = [name for name, metric in result.metrics.items() if metric.verdict == result.verdict != "PASS"]
+    metric = world.answer_metric if plant.metric == "answer" else plant.metric
+    right = result.verdict == plant.verdict and (not metric or metric in decided)
+    seconds = round(found.context.seconds["asking"], 1)
+    return [plant.name, result.verdict, ", ".join(decided), result.needed or "", seconds, right]
 
 
 def measure(data: Path, home: Path | None, only: str, questions: int | None) -> Iterator[list[object]]:
-    """Ingest the company and yield a row for each plant."""
-    dataset = read_dataset(data / "questions.jsonl")
-    dataset = Dataset(dataset.name, dataset.samples[:questions])
+    """Ingest the data and yield a row for each plant."""
     with open_home(home) as mill:
-        mill.directory.import_principals(data / "principals.yaml")
-        mill.ingest(data, collection=COLLECTION)
+        world = (beir if (data / "corpus.jsonl").exists() else company)(mill, data)
+        world = replace(world, dataset=Dataset(world.dataset.name, world.dataset.samples[:questions]))
         for plant in PLANTS:
             if only in plant.name:
-                yield hold(mill, plant, dataset, data)
+                yield hold(mill, plant, world)
 
 
 def main() -> None:
@@ -198,7 +243,6 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="plants whose name has this")
     arguments.add_argument("--questions", type=int, help="only the first N")
     given = arguments.parse_args()
-    need(given.data, "questions.jsonl")
     rows = []
     for row in measure(given.data, given.home, given.only, given.questions):
         rows.append(row)
