@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -349,10 +350,12 @@ def test_repeats_are_all_returned_and_their_noise_is_known(judge_server: JudgeSe
 
 
 def test_the_limit_on_requests_under_way_holds_and_does_not_change_the_report(judge_server: JudgeServer) -> None:
-    judge_server.fault = lambda exchange: judge_server.released.wait(0.02) and False
+    together = threading.Barrier(3, timeout=20)
+    judge_server.fault = lambda exchange: exchange.number <= 3 and together.wait() > 3
     wide = judge_rows(ROWS, measures=["faithfulness", "context_recall"], options=judge_server.options(concurrency=3))
     assert judge_server.most_under_way == 3
     judge_server.most_under_way = 0
+    judge_server.fault = lambda exchange: judge_server.released.wait(0.02) and False
     narrow = judge_rows(ROWS, measures=["faithfulness", "context_recall"], options=judge_server.options(concurrency=1))
     assert judge_server.most_under_way == 1
     assert json.dumps(wide.to_json()) == json.dumps(narrow.to_json())
