@@ -76,7 +76,7 @@ def company(mill: Loremill, data: Path) -> World:
 
 def beir(mill: Loremill, data: Path) -> World:
     """Ingest a BEIR set of which every third document is for insiders; a question is asked by the others where they may read its documents."""
-    need(data, "queries.jsonl", "qrels")
+    need(data, "queries.jsonl", "qrels/test.tsv")
     inside = set()
     with tempfile.TemporaryDirectory(prefix="loremill-bench-") as folder:
         with (data / "corpus.jsonl").open("rb") as lines, (Path(folder) / "corpus.jsonl").open("w") as copy:
