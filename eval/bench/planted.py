@@ -134,7 +134,8 @@ class Widened(Altered):
     def reader(self, principal: Principal, release: str | None) -> Principal:
         group, others = self.widened
         widened = release == self.planted and group in principal.groups
-        return replace(principal, groups=(*principal.groups, others)) if widened else principal
+        groups = (*principal.groups, others)  # its own, not those that the directory says
+        return replace(principal, groups=groups, in_directory=False) if widened else principal
 
 
 class Uncited(Altered):
