@@ -264,6 +264,7 @@ def gate(data: Data) -> RenderableType:
             _figure(line["baseline"]),
             _figure(line["candidate"]),
             "" if line["interval"] is None else "{:+.3f} to {:+.3f}".format(*line["interval"]),
+            f"{line['coverage']:.0%} of {line['questions']}",
             line["verdict"],
         )
         for name, line in data["metrics"].items()
@@ -272,7 +273,7 @@ def gate(data: Data) -> RenderableType:
     return Group(
         Text(data["verdict"], style=style),
         *(plain(f"  {reason}") for reason in data["reasons"]),
-        _table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
+        _table(("metric", "baseline", "candidate", "difference, interval", "judged", "verdict"), rows),
         *needed,
         _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
