@@ -288,3 +288,14 @@ def test_a_verdict_that_a_time_decided_is_not_what_two_runs_have_in_common() -> 
     rest = timeless(json.loads(report_json(decided, *gate()[1:])))
     assert (rest["verdict"], rest["needed"]) == ("PASS", None)
     assert [reason.partition(":")[0] for reason in rest["reasons"]] == ["ndcg@10", "false_abstention", "leaks"]
+
+
+def test_why_a_judgement_failed_is_in_the_page_and_in_nothing_that_has_more_readers() -> None:
+    result, questions, context = gate()
+    reason = "the judge's JSON is broken: <b>weeks</b>"
+    side = replace(questions[0].baseline, scores={"faithfulness": None}, faults={"faithfulness": reason})
+    given = (result, [replace(questions[0], baseline=side), *questions[1:]], context)
+    page = report_html(*given)
+    assert "Not judged by <code>faithfulness</code>: the judge&#39;s JSON is broken: &lt;b&gt;weeks" in page
+    for text in (report_json(*given), report_markdown(*given), report_junit(result, context)):
+        assert "is broken" not in text
