@@ -97,8 +97,8 @@ class Evaluations:
         return None if row is None else _shown(row._mapping)
 
     def report(self, name: str) -> dict[str, Any] | None:
-        """Return the report.json of an evaluation; None where there is none."""
-        if self.status(name) is None:  # also keeps a made-up id from being a path
+        """Return the report.json of an evaluation that is done; None where there is none."""
+        if (self.status(name) or {}).get("status") != "done":  # also keeps a made-up id from being a path
             return None
         try:
             found: dict[str, Any] = json.loads(self._report(name).read_bytes())

@@ -59,8 +59,12 @@ def work(job: dict[str, Any]) -> dict[str, object]:
     from eval.gate_command import gate_releases
     from eval.run_command import run_release
     from indexes.settings import Settings
+    from rag.auditing import Caller, caller
     from rag.loremill import Loremill
 
+    caller.set(
+        Caller("evaluation", actor=job["evaluation"]["subject"])
+    )  # the questions' principals have not asked themselves
     asked, inputs, tenant = job["evaluation"]["asked"], Path(job["inputs"]), job["tenant"]
     settings = Settings.model_validate(job["settings"] | {"cache_entries": 0})  # else the second to be asked is faster
     with Loremill(settings) as mill, TemporaryDirectory(prefix="loremill-evaluation-") as out:

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from eval.datasets import Dataset, Sample, write_dataset
 from eval.gate_command import gate_releases
 from eval.run_command import run_release
+from indexes.audit import AuditLog
 from indexes.errors import ConfigError, DatasetError
 from rag.loremill import Loremill
 from service.evaluation_worker import within
@@ -102,6 +103,10 @@ def test_a_gate_is_held_in_the_background_reported_and_lets_its_candidate_be_pro
     assert done["asked"]["dataset"].startswith("own@")
     assert "20 weeks" not in json.dumps(done), "no text of a document"
     assert not list((company.home / "tenants/halden/evaluations").glob("*.inputs")), "questions are kept no longer"
+    log = AuditLog.of(company.home / "tenants/halden", company.settings)
+    assert {(one["subject"], one["actor"], one["via"]) for one in log.read(kind="ask")} == {
+        ("user:bob", "user:ada", "evaluation"), ("user:ada", "user:ada", "evaluation"),
+    }  # fmt: skip
     assert company.promote(candidate, collection="company", tenant="halden") is not None
 
 
