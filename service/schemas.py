@@ -240,6 +240,115 @@ class RollbackRequest(Body):
     to: str | None = Field(None, max_length=64, description="A release that was live once.")
 
 
+class CitedChunk(BaseModel):
+    """A citation as `/v1/ask` shows it; its chunk alone is looked at."""
+
+    model_config = ConfigDict(extra="allow")
+
+    chunk_id: str = Field(min_length=1, max_length=64)
+
+
+ChunkId = Annotated[str, Field(min_length=1, max_length=64)]
+DocumentId = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class FeedbackRequest(Body):
+    """An answer as `/v1/ask` gave it (question, answer, release, citations), and what one thinks of it."""
+
+    collection: str = Name
+    question: str = Field(min_length=1)
+    answer: str = Field("", max_length=40_000)
+    release: str = Field(min_length=1, max_length=64)
+    citations: list[CitedChunk | ChunkId] = Field(
+        [], max_length=200, description="As `/v1/ask` shows them, or chunk ids."
+    )
+    rating: Literal["up", "down", 1, 2, 3, 4, 5] = Field(description="5 is best.")
+    comment: str = Field("", max_length=4_000)
+    correction: str = Field("", max_length=20_000, description="What the right answer is.")
+    correct_document_ids: list[DocumentId] = Field([], max_length=100, description="Where it stands.")
+    answerable: bool | None = Field(None, description="False where the right answer is to abstain.")
+
+
+class RatedChunk(BaseModel):
+    chunk_id: str
+    document_id: str
+
+
+class RatingResponse(BaseModel):
+    id: str
+    collection: str
+    principal: str
+    actor: str | None = Field(description="The administrator who rated in the principal's name.")
+    rating: str | int
+    question: str
+    answer: str | None = Field(description="Null where it cites what one may not read now.")
+    answer_id: str | None = Field(
+        description="The same for all who got this answer to this question from this release."
+    )
+    release: str
+    citations: list[RatedChunk]
+    comment: str
+    correction: str
+    correct_document_ids: list[str]
+    answerable: bool | None
+    created: str
+
+
+class FeedbackPage(BaseModel):
+    ratings: list[RatingResponse]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+class EvaluationRequest(Body):
+    """A gate (`candidate` against `baseline`, by `gates`) or a run of a dataset (`release`)."""
+
+    kind: Literal["gate", "run"] = "gate"
+    collection: str = Name
+    candidate: str | None = Field(None, min_length=1, max_length=64)
+    baseline: str = Field("live", min_length=1, max_length=64)
+    release: str | None = Field(None, min_length=1, max_length=64)
+    gates: dict[str, Any] | None = Field(None, description="What gates.yaml holds.")
+    dataset: str = Field(
+        "questions", pattern=r"^\w[\w.+-]{0,99}$", description="Its name; one that the server keeps, or:"
+    )
+    questions: list[dict[str, Any]] | None = Field(
+        None, min_length=1, max_length=10_000, description="The dataset's rows."
+    )
+    canaries: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field([], max_length=100)
+    concurrency: int = Field(1, ge=1, le=16, description="Questions under way at once.")
+    repeats: int = Field(1, ge=1, le=20, description="How often a judge is asked.")
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> EvaluationRequest:
+        if self.kind == "gate" and (self.candidate is None or self.gates is None or self.release is not None):
+            raise ValueError("a gate takes candidate and gates, and no release")
+        if self.kind == "run" and (self.release is None or self.gates is not None or self.candidate is not None):
+            raise ValueError("a run takes release, and neither candidate nor gates")
+        return self
+
+
+class EvaluationResponse(BaseModel):
+    id: str
+    kind: Literal["gate", "run"]
+    collection: str
+    subject: str = Field(description="Who asked for it; `operator` for the command line.")
+    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    asked: dict[str, Any]
+    created: str
+    ended: str | None
+    summary: dict[str, Any] | None = Field(description="A gate's verdict and reasons, a run's figures.")
+    error: dict[str, str] | None
+
+
+class ReportedEvaluation(EvaluationResponse):
+    report: dict[str, Any] | None = Field(description="report.json: figures and question ids, no text.")
+
+
+class EvaluationsPage(BaseModel):
+    evaluations: list[EvaluationResponse]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
 class AuditResponse(BaseModel):
     events: list[dict[str, Any]]
     next: int | None = Field(description="Give it as `after` for the next page; null on the last.")
