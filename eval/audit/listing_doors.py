@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eval.audit.search_doors import ALL
 from eval.audit.trial import Door, Trial
 from eval.audit.world import Document, Person
@@ -58,7 +60,7 @@ def ratings(trial: Trial) -> None:
     if reader is None:
         return
     rater = trial.mill.directory.resolve(reader.name)
-    shared = {"collection": asked.collection, "principal": rater}
+    shared: dict[str, Any] = {"collection": asked.collection, "principal": rater}
     hits = trial.mill.search(asked.title, top_k=ALL, **shared)
     chunk, text = trial.rng.choice([(hit.chunk_id, hit.text) for hit in hits if hit.document_id == asked.document_id])
     release = trial.mill.release("live", collection=asked.collection, tenant=reader.tenant).id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from eval.run_command import run_release
 from indexes.audit import AuditLog
 from indexes.errors import ConfigError, DatasetError
 from rag.loremill import Loremill
-from service.evaluation_worker import within
+from service.evaluation_worker import EvaluationWorker, within
 from service.http import create_app
 
 DOCS: dict[str, str | bytes | None] = {
@@ -233,3 +235,14 @@ def test_a_made_up_id_is_no_path(company: Loremill) -> None:
     assert store.report(name) == {"figures": {}}
     (company.home / "tenants/halden/other.json").write_text("{}")
     assert store.report("../other") is None
+
+
+def test_to_cancel_ends_the_process_of_that_evaluation_and_of_no_other(company: Loremill) -> None:
+    worker = EvaluationWorker(company)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]) as process:
+        worker._process, worker._current = process, ("halden", "a")
+        for tenant, name in (("halden", "b"), ("rival", "a")):
+            worker.end(tenant, name)
+        assert process.poll() is None
+        worker.end("halden", "a")
+        assert process.wait(timeout=60) != 0
