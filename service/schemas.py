@@ -240,6 +240,12 @@ class RollbackRequest(Body):
     to: str | None = Field(None, max_length=64, description="A release that was live once.")
 
 
+class ErasureRequest(Body):
+    document: str | None = Field(None, min_length=1, max_length=2000, description="Its id or its uri; or")
+    subject: str | None = Field(None, min_length=1, max_length=200, description="user:x, agent:x or service:x.")
+    collection: str | None = Field(None, min_length=1, max_length=128, description="Look for the document here alone.")
+
+
 class AuditResponse(BaseModel):
     events: list[dict[str, Any]]
     next: int | None = Field(description="Give it as `after` for the next page; null on the last.")
