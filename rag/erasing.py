@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import CollectionNotFound, ConfigError, ConfigFileError
+from indexes.errors import CollectionNotFound, ConfigError, ConfigFileError, ReceiptNotFound
 from indexes.vocabulary import Principal
 from rag.auditing import OPERATOR
 from rag.erasure.target import Eraser, Target, check_subject
@@ -50,7 +50,7 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class ErasureVerdict:
-    """Whether a receipt is as it was issued, and whether it is true: nothing of what it speaks of is in any file of the home."""
+    """Whether a receipt is as it was issued, and whether it is true: nothing of what it speaks of is in the tenant's files or the home's own."""
 
     receipt: Receipt
     sealed: bool
@@ -162,7 +162,8 @@ class Erasing:
             receipt: its file, or the id of one that the home keeps.
             tenant: take a kept receipt of this tenant alone.
         Raises:
-            ConfigFileError: there is no such receipt.
+            ReceiptNotFound: there is no such receipt.
+            ConfigFileError: the file is none.
         """
         from rag import receipts
         from rag.raw_files import scan
@@ -171,12 +172,11 @@ class Erasing:
         kept = self.home / receipts.FOLDER / f"{path.name}.json"
         found = receipts.load(kept if tenant is not None or (kept.exists() and not path.exists()) else path)
         if tenant not in (None, found.tenant):
-            raise ConfigFileError(f"{receipt}: there is no such receipt")
+            raise ReceiptNotFound(f"there is no receipt {kept.name!r}; give the file that an erasure wrote")
         if not receipts.seal_holds(self.home, found):
             return ErasureVerdict(found, False, None)
-        return ErasureVerdict(
-            found, True, scan(self.home, receipts.fingerprints_of(self.home, found.salt), found.digests)
-        )
+        fingerprinter = receipts.fingerprints_of(self.home, found.salt)
+        return ErasureVerdict(found, True, scan(self.home, found.tenant, fingerprinter, found.digests))
 
     # -- what is meant -----------------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Erasing:
         for path in (self.home / receipts.FOLDER).glob("*.json"):
             try:
                 receipt = receipts.load(path)
-            except ConfigFileError:
+            except (ConfigFileError, ReceiptNotFound):
                 continue
             if (receipt.tenant, receipt.about) == (target.tenant, target.about):
                 return True
@@ -235,8 +235,9 @@ class Erasing:
 
     def _is_known(self, target: Target) -> bool:
         """Return whether the home knows the subject at all, though nothing of its own is there."""
-        listed = ((entry.tenant, entry.subject) for entry in self.directory.list_principals())
-        return (target.tenant, target.subject) in listed or self._was_erased(target) or self._was_active(target)
+        listed = (entry.principal for entry in self.directory.list_principals())
+        is_listed = any((one.tenant, one.subject) == (target.tenant, target.subject) for one in listed)
+        return is_listed or self._was_erased(target) or self._was_active(target)
 
     def _was_active(self, target: Target) -> bool:
         from indexes.audit import AuditLog
@@ -249,24 +250,19 @@ class Erasing:
     def _begin(self, target: Target, by: str) -> Pending:
         """Write down what is about to go."""
         from rag import receipts
-        from rag.tenant import tenant_names
 
         own = self._erasers(target.tenant, by)
         found = [eraser.find(target) for eraser in own]
         counts = {name: count for each in found for name, count in each.counts.items()}
         if target.subject and not any(counts.values()) and not self._is_known(target):
             raise ConfigError(f"tenant {target.tenant!r} knows no subject {target.subject!r}; nothing was changed")
-        every = [(each, target) for each in own]
-        for name in tenant_names(self.home):
-            if name != target.tenant:
-                every += [(each, Target(name)) for each in self._erasers(name, by)]
         draft = receipts.draft(
             self.home, tenant=target.tenant, by=by, about=target.about, counts=counts,
             strings=chain.from_iterable(each.strings for each in found),
             said=chain.from_iterable(each.said for each in found),
             chunk_ids=chain.from_iterable(each.chunk_ids for each in found),
-            kept=chain.from_iterable(eraser.kept(theirs) for eraser, theirs in every),
-            others=chain.from_iterable(eraser.others(theirs) for eraser, theirs in every),
+            kept=chain.from_iterable(eraser.kept(target) for eraser in own),
+            others=chain.from_iterable(eraser.others(target) for eraser in own),
         )  # fmt: skip
         finder = receipts.fingerprints_of(self.home, draft.receipt.salt).finder(draft.repeats)
         for eraser in own:
@@ -287,7 +283,7 @@ class Erasing:
             eraser.erase(pending.target, finder)
         self._forget_caches(rooms)
         compact(rooms.catalog.path)
-        seen = scan(self.home, fingerprinter, draft.digests).found
+        seen = scan(self.home, rooms.name, fingerprinter, draft.digests).found
         ordinary = {each.digest for each in seen if each.digest.startswith(_ORDINARY)}
         receipt = replace(draft, digests=tuple(each for each in draft.digests if each not in ordinary))
         receipt = receipts.sealed(self.home, receipt)

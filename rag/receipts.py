@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import ConfigFileError, IndexBackendError
+from indexes.errors import ConfigFileError, IndexBackendError, ReceiptNotFound
 from rag.lore.items import Receipt
 
 if TYPE_CHECKING:
@@ -156,10 +156,13 @@ def load(path: Path) -> Receipt:
     """Read a receipt, whether its seal holds or not.
 
     Raises:
-        ConfigFileError: there is no such file, or it is no receipt.
+        ReceiptNotFound: there is no such file.
+        ConfigFileError: it cannot be read, or is no receipt.
     """
     try:
         return from_json(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise ReceiptNotFound(f"there is no receipt {path.name!r}; give the file that an erasure wrote") from None
     except OSError as error:
         raise ConfigFileError(f"{path}: {error.strerror}; give the file that an erasure wrote") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

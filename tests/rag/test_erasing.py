@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from indexes.errors import ConfigError, ConfigFileError, ReleaseNotFound
+from indexes.errors import ConfigError, ReceiptNotFound, ReleaseNotFound
 from indexes.vocabulary import Acl, Principal
 from rag import receipts
 from rag.loremill import Loremill
@@ -311,7 +311,7 @@ def test_a_changed_receipt_one_of_another_home_and_no_receipt_do_not_verify(
     assert not mill.verify_erasure(forged).sealed
     elsewhere = open_mill(tmp_path / "elsewhere").verify_erasure(done.file)
     assert (elsewhere.sealed, elsewhere.ok) == (False, False)
-    with pytest.raises(ConfigFileError, match=r"none\.json"):
+    with pytest.raises(ReceiptNotFound, match=r"none\.json"):
         mill.verify_erasure(tmp_path / "none.json")
     assert mill.verify_erasure(done.receipt.id).ok
 
