@@ -269,6 +269,16 @@ def gates(data: Data) -> RenderableType:
     return _table(names, [[row[name] for name in names] for row in data["gates"]])
 
 
+def ratings(data: Data) -> RenderableType:
+    parts: list[RenderableType] = []
+    for row in data["ratings"]:
+        parts.append(plain(f"{row['id']}  {row['created'][:19]}  {row['principal']}  {row['rating']}", "bold"))
+        parts += [
+            plain(f"  {name}: {row[name]}") for name in ("question", "answer", "comment", "correction") if row[name]
+        ]
+    return Group(*parts) if parts else Text("No ratings.", style="yellow")
+
+
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
@@ -290,6 +300,7 @@ def gate(data: Data) -> RenderableType:
             _figure(line["baseline"]),
             _figure(line["candidate"]),
             "" if line["interval"] is None else "{:+.3f} to {:+.3f}".format(*line["interval"]),
+            f"{line['coverage']:.0%} of {line['questions']}",
             line["verdict"],
         )
         for name, line in data["metrics"].items()
@@ -298,7 +309,7 @@ def gate(data: Data) -> RenderableType:
     return Group(
         Text(data["verdict"], style=style),
         *(plain(f"  {reason}") for reason in data["reasons"]),
-        _table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
+        _table(("metric", "baseline", "candidate", "difference, interval", "judged", "verdict"), rows),
         *needed,
         _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
