@@ -120,12 +120,16 @@ class Partition:
         if gone > self.epoch:
             self.__init__(self.class_id, self.dim)  # type: ignore[misc]
         query = (
-            f"SELECT i.seq, {_READ}, v.vector, v.terms FROM memory_items AS i"  # noqa: S608 - our own names
+            f"SELECT i.seq, {_READ}, v.vector, v.terms FROM memory_items AS i"
             " JOIN memory_vectors AS v ON v.seq = i.seq AND v.model_id = ?"
             " WHERE i.class_id = ? AND i.changed > ? ORDER BY i.seq"
         )
         rows = db.exec_driver_sql(query, (model_id, self.class_id, self.epoch)).all()
-        places = {int(seq): place for place, seq in enumerate(self.seqs[: len(self)])} if len(self) and rows and rows[0][0] <= self.seqs[len(self) - 1] else {}
+        places = (
+            {int(seq): place for place, seq in enumerate(self.seqs[: len(self)])}
+            if len(self) and rows and rows[0][0] <= self.seqs[len(self) - 1]
+            else {}
+        )
         new = []
         for row in rows:
             if (place := places.get(row[0])) is None:
@@ -176,7 +180,9 @@ class Partition:
                 mask &= np.fromiter((one in wanted for one in self._texts[name]), bool, n)
         own = query.session
         scopes, sessions = self._texts["scope"], self._texts["session"]
-        mask &= np.fromiter((scope != "session" or one == own for scope, one in zip(scopes, sessions, strict=True)), bool, n)
+        mask &= np.fromiter(
+            (scope != "session" or one == own for scope, one in zip(scopes, sessions, strict=True)), bool, n
+        )
         if query.passing is not None:
             mask &= np.isin(self.seqs[:n], np.fromiter(query.passing, np.int64, len(query.passing)))
         return mask
@@ -279,7 +285,9 @@ def _gathered(found: list[tuple[Partition, Int64Vector, Float32Vector, Float32Ve
 
     empty = np.empty(0, np.float32)
     return MemoryCandidates(
-        seqs=np.concatenate([partition.seqs[rows] for partition, rows, _, _ in found]) if found else np.empty(0, np.int64),
+        seqs=np.concatenate([partition.seqs[rows] for partition, rows, _, _ in found])
+        if found
+        else np.empty(0, np.int64),
         dense=np.concatenate([part[2] for part in found]) if found else empty,
         lexical=np.concatenate([part[3] for part in found]) if found else empty,
         times=numbers("time", np.int64),

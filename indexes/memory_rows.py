@@ -119,7 +119,14 @@ def add(
     if not rows:
         return []
     values = [_values(row) | {"changed": epochs[row.class_id]} for row in rows]
-    first = int(db.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'memory_items'").scalar_one()) + 1
+    first = (
+        int(
+            db.exec_driver_sql(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'memory_items'"
+            ).scalar_one()
+        )
+        + 1
+    )
     for seq, value in enumerate(values, first):
         value["seq"] = seq
     db.execute(insert(memory_items), values)
@@ -159,9 +166,8 @@ def current(db: Connection, item_id: str, *, access: AccessFilter) -> MemoryRow 
     return found[0] if found and found[0].class_id in access.classes else None
 
 
-_CONFIRM = (
-    f"SELECT {', '.join(f'i.\"{name}\"' for name in COLUMNS)} FROM json_each(?) AS wanted CROSS JOIN memory_items AS i ON i.seq = wanted.value"  # noqa: S608
-)
+_COLUMNS = ", ".join('i."' + name + '"' for name in COLUMNS)
+_CONFIRM = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN memory_items AS i ON i.seq = wanted.value"
 
 
 def confirm(
@@ -181,7 +187,7 @@ def confirm(
 
 
 _SOURCES = (
-    f"SELECT s.item_id, {', '.join(f'i.\"{name}\"' for name in COLUMNS)} FROM json_each(?) AS wanted"  # noqa: S608
+    f"SELECT s.item_id, {_COLUMNS} FROM json_each(?) AS wanted"
     " CROSS JOIN memory_sources AS s ON s.item_id = wanted.value"
     " CROSS JOIN memory_items AS i ON i.id = s.episode_id AND i.retired IS NULL ORDER BY i.time, i.seq"
 )

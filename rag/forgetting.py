@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from indexes.access import AccessFilter
 from indexes.batches import batched
+from indexes.errors import AccessDenied
 from indexes.memory_rows import MemoryRow, delete, find, raise_epoch
+from rag.lore.clock import read_time, to_micros
 from rag.lore.items import Kind
+from rag.lore.scopes import SESSION, scope_of
 from rag.memory_rooms import MemoryRooms
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ def _unlink(db: Connection, item_ids: Iterable[str]) -> None:
 
     for batch in batched(item_ids):
         db.execute(
-            delete(memory_sources).where(or_(memory_sources.c.item_id.in_(batch), memory_sources.c.episode_id.in_(batch)))
+            delete(memory_sources).where(
+                or_(memory_sources.c.item_id.in_(batch), memory_sources.c.episode_id.in_(batch))
+            )
         )
         db.execute(delete(memory_events).where(memory_events.c.item_id.in_(batch)))
 
@@ -134,3 +140,51 @@ def with_sources(db: Connection, rows: Iterable[MemoryRow]) -> set[str]:
             db.execute(select(memory_sources.c.episode_id).where(memory_sources.c.item_id.in_(batch))).scalars()
         )
     return found
+
+
+def select_items(rooms: MemoryRooms, given: Mapping[str, Any], *, access: AccessFilter) -> set[str]:
+    """Return the ids of the items that all conditions hold for and that the principal may read and write.
+
+    Args:
+        given: as `Memory.forget` has them, without those that are None.
+    """
+    from sqlalchemy import func
+
+    from indexes.tables import memory_items as items
+    from rag.recalling import check_query
+    from rag.remembering import check_session
+
+    conditions: list[ColumnElement[bool]] = [items.c.class_id.in_(sorted(access.classes)), items.c.retired.is_(None)]
+    if "id" in given:
+        conditions.append(items.c.id == given["id"])
+    if "session" in given:
+        conditions.append(items.c.session == check_session(given["session"], SESSION))
+    if "scope" in given:
+        conditions.append(items.c.scope == scope_of(given["scope"], access.principal).text)
+    if "before" in given:
+        conditions.append(items.c.time < to_micros(read_time(given["before"], "before")))
+    if "subject" in given:
+        about = str(given["subject"]).casefold()
+        conditions.append(
+            func.lower(items.c.subject).in_([about])
+            | func.lower(items.c.speaker).in_([about])
+            | (items.c.by == given["subject"])
+        )
+    with rooms.catalog.read() as db:
+        rows = find(db, *conditions)
+        if "query" in given:
+            rows = matching(rows, check_query(given["query"], rooms.settings.max_query_chars))
+        names = {row.id for row in rows}
+        if "query" in given or "subject" in given:
+            names = with_sources(db, rows)
+        return {
+            row.id for row in _versions(db, names) if row.class_id in access.classes and _may_write(rooms, row, access)
+        }
+
+
+def _may_write(rooms: MemoryRooms, row: MemoryRow, access: AccessFilter) -> bool:
+    try:
+        written = rooms.writable(row.scope, access=access)
+    except AccessDenied:
+        return False
+    return written.class_id == row.class_id
