@@ -300,6 +300,8 @@ class Erasing:
         from rag.erasure.documents import DocumentEraser
         from rag.erasure.files import FileEraser
         from rag.erasure.ingestions import IngestionEraser
+        from rag.erasure.memory import MemoryEraser
+        from rag.erasure.ratings import RatingEraser
 
         rooms = self._tenant(tenant)
         options = VectorOptions.of(self.settings)
@@ -307,6 +309,8 @@ class Erasing:
             DocumentEraser(
                 rooms.catalog, rooms.collections, hold=lambda name: self._held_as_live(rooms, name), options=options
             ),
+            MemoryEraser(rooms.catalog),
+            RatingEraser(rooms.catalog),
             IngestionEraser(rooms.catalog, rooms.folder / "inbox"),
             FileEraser(self.home, tenant),
             AuditEraser(AuditLog.of(rooms.folder, self.settings), by=by),
