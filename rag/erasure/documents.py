@@ -2,7 +2,8 @@
 
 A build without them goes live in the same transaction that deletes them; readers of the old one finish on what they have mapped. It takes
 nothing over from the old one: what that learned, it learned from the erased rows too. Other builds that held them are marked as gone, so
-that a release that rests on one says that its build is not kept any more.
+that a release that rests on one says that its build is not kept any more. So are builds that hold a chunk which the catalog has no longer:
+of a document that was deleted or changed before nobody can say whose it was.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class DocumentEraser(Eraser):
         counts = Counter(dict.fromkeys(kinds, 0))
         strings: list[str | bytes] = []
         chunk_ids: list[str] = []
-        for collection in _collections(target):
+        for collection in self._concerned(target):
             names = target.ids(collection)
             rows = self._rows(t.documents, collection, names)
             for row in rows:
@@ -59,7 +60,7 @@ class DocumentEraser(Eraser):
             counts.update(
                 documents=len(rows), chunks=len(chunks) + len(cut), vectors=len(vectors),
                 quarantined=len(self._refused(target, collection)), signatures=len(signatures),
-                builds=len(builds_with(self._builds(collection), names)),
+                builds=len(self._doomed(collection, names)),
             )  # fmt: skip
         return Found(dict(counts), tuple(strings), chunk_ids=tuple(chunk_ids))
 
@@ -79,7 +80,7 @@ class DocumentEraser(Eraser):
     def erase(self, target: Target, _finder: Finder) -> None:
         from indexes import tables as t
 
-        for collection in _collections(target):
+        for collection in self._concerned(target):
             names = target.ids(collection)
             with self._hold(collection) as ingestion:
                 if self._rows(t.documents, collection, names):
@@ -88,6 +89,11 @@ class DocumentEraser(Eraser):
                 for path in self._builds(collection).parent.glob("staging-*.db*"):
                     path.unlink()  # what a killed ingestion left
                 self._remove_builds(collection, names)
+
+    def _concerned(self, target: Target) -> list[str]:
+        """Return the collections that may hold something: of a subject's, every one."""
+        named = {each.collection for each in target.documents}
+        return sorted({*named, *(self._catalog.collections() if target.subject else ())})
 
     def _forget_names(self, target: Target, collection: str) -> None:
         """Delete what speaks of the documents without being stored for them."""
@@ -112,7 +118,7 @@ class DocumentEraser(Eraser):
 
         from indexes.tables import builds
 
-        doomed = builds_with(self._builds(collection), document_ids)
+        doomed = self._doomed(collection, document_ids)
         with self._catalog.write() as db:
             for batch in batched([path.name for path in doomed]):
                 here = (builds.c.collection == collection) & builds.c.build_id.in_(batch)
@@ -123,6 +129,21 @@ class DocumentEraser(Eraser):
                     f"build {path.name} of collection {collection!r} lies on a server that cannot be reached: see that it "
                     "answers, and run the same command again"
                 )
+
+    def _doomed(self, collection: str, document_ids: Sequence[str]) -> list[Path]:
+        """Return the builds that hold the documents, or chunks that the catalog has no longer."""
+        from sqlalchemy import select
+
+        from indexes.tables import chunks, cut_chunks
+
+        folder = self._builds(collection)
+        doomed = builds_with(folder, document_ids)
+        known: set[str] = set()
+        with self._catalog.read() as db:
+            for table in (chunks, cut_chunks):
+                known.update(db.execute(select(table.c.chunk_id).where(table.c.collection == collection)).scalars())
+        rest = [path for path in sorted(folder.iterdir()) if path not in doomed] if folder.is_dir() else []
+        return doomed + [path for path in rest if not _chunk_ids(path) <= known]
 
     def _builds(self, collection: str) -> Path:
         return self._collections / collection / "builds"
@@ -181,6 +202,14 @@ def builds_with(folder: Path, document_ids: Sequence[str]) -> list[Path]:
         except (OSError, ValueError, TypeError):
             found.append(path)
     return found
+
+
+def _chunk_ids(path: Path) -> set[str]:
+    """Return the ids of a build's chunks."""
+    import numpy as np
+
+    with np.load(path / "rows.npz", allow_pickle=False) as rows:
+        return {name.decode("ascii") for name in rows["chunk_ids"].tolist()}
 
 
 def named(catalog: Catalog, collections: Path, asked: str, *, only: str | None = None) -> tuple[NamedDocument, ...]:
@@ -256,7 +285,3 @@ def _holds(path: Path, document_id: str) -> bool:
         return document_id in json.loads((path / "documents.json").read_text("utf-8"))
     except (OSError, ValueError, TypeError):
         return False
-
-
-def _collections(target: Target) -> list[str]:
-    return sorted({each.collection for each in target.documents})

@@ -86,6 +86,20 @@ def test_earlier_versions_and_builds_go_too(mill: Loremill) -> None:
         mill.search("walrus", collection="c", principal=BOB, release=release)
 
 
+def test_what_was_deleted_or_changed_before_goes_from_old_builds_with_a_subject(mill: Loremill) -> None:
+    put(mill, "note.md", "Her garden has 8123 shingles.", metadata={"subject": "user:alice"})
+    put(mill, "lunch.md", "Lunch is served at one.")
+    mill.delete_document("note.md", collection="c", principal=BOB)
+    mill.search("lunch", collection="c", principal=ALICE)
+    builds = mill.home / "tenants/t/collections/c/builds"
+    assert len(list(builds.iterdir())) > 1
+    done = mill.erase(subject="user:alice")
+    assert [path.name for path in builds.iterdir()] == [mill.releases("c", tenant="t")[0].build]
+    assert done.receipt.counts["documents"] == 0
+    assert done.receipt.counts["builds"] >= 1
+    assert mill.search("lunch", collection="c", principal=BOB)
+
+
 def test_the_last_document_of_a_collection_can_go(mill: Loremill) -> None:
     mill.erase(document="walrus.md")
     mill.erase(document="lunch.md")
