@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "erasing"
 _HOLD_WAITS_S = 60.0
+_NOBODYS = {"builds", "judge_caches"}
+"""Kinds that go with any erasure, and say nothing of whose they were."""
 _ORDINARY = "08"
 """Begins a fingerprint of 8 bytes, which may be an ordinary word."""
 
@@ -254,7 +256,8 @@ class Erasing:
         own = self._erasers(target.tenant, by)
         found = [eraser.find(target) for eraser in own]
         counts = {name: count for each in found for name, count in each.counts.items()}
-        if target.subject and not any(counts.values()) and not self._is_known(target):
+        own_counts = [count for name, count in counts.items() if name not in _NOBODYS]
+        if target.subject and not any(own_counts) and not self._is_known(target):
             raise ConfigError(f"tenant {target.tenant!r} knows no subject {target.subject!r}; nothing was changed")
         draft = receipts.draft(
             self.home, tenant=target.tenant, by=by, about=target.about, counts=counts,
@@ -319,6 +322,7 @@ class Erasing:
     @contextmanager
     def _held_as_live(self, rooms: Tenant, collection: str) -> Iterator[Ingestion]:
         """Hold a collection against ingestions, and give one under the settings of what is live, whatever the present ones are."""
+        from indexes.vectors import VectorOptions
         from ingest.commit import exclusive
         from ingest.pipeline import Ingestion
         from rag.releases import ReleaseServing, ReleaseSettings, live_release, recipe_of
@@ -331,7 +335,7 @@ class Erasing:
             serving = ReleaseServing(
                 ReleaseSettings.of(settings, self.home) if live is None else live.settings,
                 recipe_of(settings),
-                ReleaseServing.of(settings, self.home).options,
+                VectorOptions.of(settings),
                 settings.promotion == "gated",
             )
             yield Ingestion(

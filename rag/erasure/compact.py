@@ -41,8 +41,8 @@ def compact(path: Path, *, wait_s: float = WAIT_S) -> None:
     database = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
     try:
         database.execute("PRAGMA secure_delete=ON")
+        database.execute("VACUUM")
         while True:
-            database.execute("VACUUM")
             busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy:
                 return

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.batches import batched
 from indexes.builds import remove_build
 from indexes.catalog import Catalog
-from indexes.errors import IndexBackendError
+from indexes.errors import BuildCorrupt, IndexBackendError
 from indexes.vectors import VectorOptions
 from rag.erasure.target import Eraser, Found, NamedDocument, Target, strings_in
 
@@ -117,8 +117,15 @@ class DocumentEraser(Eraser):
         from sqlalchemy import update
 
         from indexes.tables import builds
+        from rag.releases import live_release
 
+        live = live_release(self._catalog, collection)
         doomed = self._doomed(collection, document_ids)
+        if live is not None and live.build in {path.name for path in doomed}:
+            raise BuildCorrupt(
+                f"the live build of collection {collection!r} does not agree with the catalog; ingest with --full, and run the "
+                "same command again"
+            )
         with self._catalog.write() as db:
             for batch in batched([path.name for path in doomed]):
                 here = (builds.c.collection == collection) & builds.c.build_id.in_(batch)
@@ -205,11 +212,16 @@ def builds_with(folder: Path, document_ids: Sequence[str]) -> list[Path]:
 
 
 def _chunk_ids(path: Path) -> set[str]:
-    """Return the ids of a build's chunks."""
+    """Return the ids of a build's chunks; one that no catalog has if they cannot be read."""
+    from zipfile import BadZipFile
+
     import numpy as np
 
-    with np.load(path / "rows.npz", allow_pickle=False) as rows:
-        return {name.decode("ascii") for name in rows["chunk_ids"].tolist()}
+    try:
+        with np.load(path / "rows.npz", allow_pickle=False) as rows:
+            return {name.decode("ascii") for name in rows["chunk_ids"].tolist()}
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return {""}
 
 
 def named(catalog: Catalog, collections: Path, asked: str, *, only: str | None = None) -> tuple[NamedDocument, ...]:

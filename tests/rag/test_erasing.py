@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from indexes.errors import ConfigError, ReceiptNotFound, ReleaseNotFound
+from indexes.errors import BuildCorrupt, Busy, ConfigError, ReceiptNotFound, ReleaseNotFound
 from indexes.vocabulary import Acl, Principal
 from rag import receipts
 from rag.loremill import Loremill
@@ -167,8 +167,10 @@ def test_again_there_is_nothing_and_a_receipt_says_so(mill: Loremill) -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_changes_nothing(mill: Loremill, asked: dict[str, Any], match: str) -> None:
+    (mill.home / "judge.db").write_bytes(b"replies")
     with pytest.raises(ConfigError, match=match):
         mill.erase(**asked)
+    assert (mill.home / "judge.db").exists()
     assert found_by(mill, "walrus") >= {"walrus.md"}
     assert not list((mill.home / "erasing").glob("*.json"))
 
@@ -413,6 +415,33 @@ def test_killed_with_its_process_it_is_finished_by_the_same_command_again(mill: 
     kept = [receipts.load(path) for path in (mill.home / "receipts").glob("*.json")]
     assert sorted(receipt.counts["documents"] for receipt in kept) == [0, 1]
     assert all(mill.verify_erasure(receipt.id).ok for receipt in kept)
+
+
+def test_a_reader_of_an_old_state_keeps_it_from_ending_and_the_next_try_ends_it(
+    mill: Loremill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rag.erasure import compact
+
+    monkeypatch.setattr(compact.compact, "__kwdefaults__", {"wait_s": 0.3})
+    reader = sqlite3.connect(mill.home / "tenants/t/catalog.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM documents").fetchone()
+    with pytest.raises(Busy, match="again"):
+        mill.erase(document="walrus.md")
+    reader.close()
+    (done,) = mill.finish_erasures()
+    assert done.receipt.counts["documents"] == 1
+    assert b"4417 stone" not in raw(mill.home)
+
+
+def test_a_live_build_that_does_not_agree_with_the_catalog_is_told_and_kept(mill: Loremill) -> None:
+    (release,) = [one for one in mill.releases("c", tenant="t") if one.live]
+    mill.search("who", collection="c", principal=ALICE)
+    rows = mill.home / "tenants/t/collections/c/builds" / release.build / "rows.npz"
+    rows.write_bytes(b"broken")
+    with pytest.raises(BuildCorrupt, match="--full"):
+        mill.erase(subject="user:alice")
+    assert rows.exists()
 
 
 def test_a_writer_beside_it_loses_nothing(mill: Loremill) -> None:
