@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,12 @@ LENGTHS = (8, 16, 32)
 """Block lengths in bytes, powers of two, ascending."""
 MOST = 100_000
 """Most blocks of one receipt; beyond that they are taken evenly, and a copy must be longer to be found."""
-_WINDOW = 1 << 20
+_WINDOW = 1 << 14
+"""Bytes hashed at a time; what is computed of them stays in the processor's cache."""
+_JOINED = 1 << 20
 _RUN = re.compile(r'[^\x00-\x1f\x7f"\\]+')
 _DIGEST_BYTES = 16
+_LITTLE = sys.byteorder == "little"
 
 UInt64Vector = npt.NDArray[np.uint64]
 
@@ -129,9 +133,11 @@ class Finder:
             for length, hashes in self._of._rolled(part):
                 if length not in self._known:
                     continue
-                high = (hashes >> np.uint64(32)).astype(np.uint32)
+                high = hashes.view(np.uint32)[1::2] if _LITTLE else (hashes >> np.uint64(32)).astype(np.uint32)
                 places = np.flatnonzero(self._marked[length][high >> np.uint32(self._shift)])
-                for place in places[np.isin(high[places], self._rolled[length])]:
+                rolled, seen = self._rolled[length], high[places]
+                nearest = np.minimum(np.searchsorted(rolled, seen), len(rolled) - 1)
+                for place in places[rolled[nearest] == seen]:
                     block = part[place : place + length]
                     print_ = f"{length:02x}{int(high[place]):08x}{self._of._digest(block)}"
                     if print_ in self._known[length] and print_ not in found and print_ not in known:
@@ -145,7 +151,7 @@ def _joined(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         part.append(text)
         size += len(text)
-        if size > _WINDOW:
+        if size > _JOINED:
             yield "\n".join(part)
             part, size = [], 0
     yield "\n".join(part)
