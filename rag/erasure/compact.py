@@ -9,7 +9,6 @@ from pathlib import Path
 from indexes.errors import Busy, IndexBackendError
 
 WAIT_S = 60.0
-_POLL_S = 0.1
 
 
 def truncate_log(path: Path, *, wait_s: float = 1.0) -> bool:
@@ -42,16 +41,10 @@ def compact(path: Path, *, wait_s: float = WAIT_S) -> None:
     try:
         database.execute("PRAGMA secure_delete=ON")
         database.execute("VACUUM")
-        while True:
-            busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not busy:
-                return
-            if time.monotonic() >= deadline:
-                raise Busy(
-                    f"{path} is being read without end, so its log cannot be emptied; run the same command again"
-                )
-            time.sleep(_POLL_S)
     except sqlite3.OperationalError as error:
         raise IndexBackendError(f"{path} could not be compacted: {error}; run the same command again") from error
     finally:
         database.close()
+    while not truncate_log(path, wait_s=min(1.0, wait_s)):
+        if time.monotonic() >= deadline:
+            raise Busy(f"{path} is being read without end, so its log cannot be emptied; run the same command again")
