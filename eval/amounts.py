@@ -10,6 +10,9 @@ import numpy as np
 
 from eval.significance import Floats
 
+TIMES = ("latency", "seconds")
+"""How the names of metrics begin that tell how fast a machine was."""
+
 _BLOCK = 1_000_000
 """Drawn values held at once."""
 
@@ -32,6 +35,11 @@ class Ratio:
     def ratios(self) -> Floats:
         """The ratio in each resample."""
         return _divide(self.candidates, self.baselines)
+
+
+def is_time(metric: str) -> bool:
+    """Whether two runs of the same release differ in it."""
+    return metric.startswith(TIMES)
 
 
 def statistic(metric: str) -> Callable[[Floats], Floats]:

@@ -19,6 +19,7 @@ from eval.oracle import read_oracle
 from eval.reports import write_reports
 from eval.shelf import Shelf
 from indexes.errors import ConfigError
+from indexes.vocabulary import Principal
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -56,9 +57,14 @@ def gate_releases(
     concurrency: int = 1,
     repeats: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    resolve: Callable[[str], Principal] | None = None,
+    evaluation: str | None = None,
 ) -> Held:
-    """Hold the gate of two releases named by id, the baseline also as `live`.
+    """Hold the gate of two releases named by id, the baseline also as `live`, and keep how it ended.
 
+    Args:
+        resolve: who may be asked as; default whomever the directory knows, and any literal.
+        evaluation: id of the submitted evaluation that this is; None writes down a new one.
     Raises:
         ReleaseNotFound: there is no such release.
         DatasetError: the dataset is not fit for a gate, naming the line.
@@ -71,11 +77,12 @@ def gate_releases(
     new = mill.release(candidate, collection=collection, tenant=tenant)
     old = mill.release(baseline, collection=new.collection if baseline == "live" else collection, tenant=tenant)
     require_one_collection(new, old)
-    shelf = Shelf(mill, new.collection, mill.directory.resolve)
+    resolve = resolve or mill.directory.resolve
+    shelf = Shelf(mill, new.collection, resolve)
     judging = _judging(mill, asked_for, repeats)
     questions = check_dataset(dataset, gate=True, shelf=shelf).require()
     observer = Observer(
-        mill, shelf, mill.directory.resolve, canaries=_canaries(questions, canaries),
+        mill, shelf, resolve, canaries=_canaries(questions, canaries),
         oracle=read_oracle(source) if source is not None else None,
     )  # fmt: skip
     held = hold_gate(
@@ -83,10 +90,20 @@ def gate_releases(
         judging=judging, concurrency=concurrency, progress=progress,
     )  # fmt: skip
     reports = write_reports(out, held.result, held.questions, held.context)
+    report = reports["report.json"].read_bytes()
     if new.id != old.id:  # a release against itself tells of the gate, not of the release
-        record = held.record(reports["report.json"].read_bytes())
-        mill.record_gate(new.collection, record, tenant=tenant)
+        mill.record_gate(new.collection, held.record(report), tenant=tenant)
+    mill.record_evaluation(
+        "gate", new.collection, asked={"candidate": new.id, "baseline": old.id, "dataset": str(questions)},
+        summary=_summary(held.result), report=report, tenant=tenant, evaluation=evaluation,
+    )  # fmt: skip
     return Held(held.result, reports, held.context.seconds)
+
+
+def _summary(result: GateResult) -> dict[str, Any]:
+    """Return what a list of evaluations shows of a gate."""
+    names = ("verdict", "reasons", "candidate", "baseline", "dataset", "questions", "needed")
+    return {name: value for name, value in result.to_json().items() if name in names}
 
 
 def _judging(mill: Loremill, gates: Gates, repeats: int) -> Judging | None:

@@ -6,7 +6,7 @@ A claim is a hypothesis that FAIL rests on: `max_drop` (the candidate fell), `mi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import NormalDist
@@ -26,6 +26,11 @@ class Verdict(StrEnum):
     PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+
+def worst_of(verdicts: Collection[str]) -> Verdict:
+    """Return FAIL where there is one, else INCONCLUSIVE where there is one, else PASS."""
+    return next((one for one in (Verdict.FAIL, Verdict.INCONCLUSIVE) if one in verdicts), Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)

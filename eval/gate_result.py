@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,16 @@ class GateResult:
             "needed": self.needed,
             "gates": self.gates,
         }
+
+
+def needed_of(metrics: Iterable[tuple[int | None, int]], questions: int) -> int | None:
+    """Return how many questions of the dataset would settle all: a metric about a quarter of them needs four times as many.
+
+    Args:
+        metrics: what each needs, and how many questions it was measured on.
+    """
+    counts = [math.ceil(needed * questions / of) for needed, of in metrics if needed is not None and of]
+    return max(counts, default=None)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -193,8 +194,9 @@ def _ask_both(
             progress(done, len(dataset))
         return (one, other) if number % 2 else (other, one)
 
+    here = copy_context()  # of who asks, which the audit log shows; threads begin without it
     with ThreadPoolExecutor(concurrency, thread_name_prefix="gate") as threads:
-        return list(threads.map(ask, enumerate(dataset)))
+        return list(threads.map(lambda item: here.copy().run(ask, item), enumerate(dataset)))
 
 
 def _rows(

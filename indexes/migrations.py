@@ -37,6 +37,8 @@ def migrate(db: Connection, *, found: str | None, path: str) -> None:
         " SELECT collection, document_id, path, class_id, class_id, 0 FROM documents"
     )
     _note_what_is_live(db)
+    if int(found) < 5:
+        _list_past_gates(db)
     db.execute(update(tables.state).where(tables.state.c.key == "schema").values(value=str(tables.SCHEMA_VERSION)))
 
 
@@ -58,6 +60,19 @@ def _note_what_is_live(db: Connection) -> None:
         db.execute(
             update(collections).where(collections.c.name == row.name, collections.c.cut.is_(None)).values(cut=cut)
         )
+
+
+def _list_past_gates(db: Connection) -> None:
+    """List gates held under schema 4 or earlier among the evaluations; their reports are where `--out` said."""
+    from sqlalchemy import insert, select
+
+    from indexes.tables import evaluations, gate_records
+
+    for row in db.execute(select(gate_records).order_by(gate_records.c.seq)).all():
+        asked = {"candidate": row.candidate, "baseline": row.baseline, "dataset": row.dataset}
+        held = {"id": f"gate-{row.seq}", "kind": "gate", "collection": row.collection, "subject": "operator"}
+        ended = {"status": "done", "created": row.created, "ended": row.created}
+        db.execute(insert(evaluations), held | ended | {"asked": asked, "summary": asked | {"verdict": row.verdict}})
 
 
 def _add_missing(db: Connection) -> None:

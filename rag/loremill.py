@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Chunk, Hit, Principal
 from rag.erasing import Erasing
+from rag.evaluating import Evaluating
 from rag.feedback import Feedback
 from rag.governing import Governing
 from rag.ingesting import Ingesting
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from rag.verify import VerifyReport
 
 
-class Loremill(Ingesting, Governing, Releasing, Feedback, Erasing):
+class Loremill(Ingesting, Governing, Releasing, Evaluating, Feedback, Erasing):
     """An organisation's memory in one home directory. Safe for many threads; several processes may share a home.
 
     Use `Loremill.open`, as a context manager or with `close`.

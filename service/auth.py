@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from indexes.directory import Identity, Role
 from indexes.errors import AccessDenied
 from indexes.vocabulary import Principal
+from service.evaluation_worker import EvaluationWorker
 from service.telemetry import Metrics
 from service.worker import IngestionWorker
 
@@ -30,6 +31,10 @@ def the_metrics(request: Request) -> Metrics:
 
 def the_worker(request: Request) -> IngestionWorker:
     return cast(IngestionWorker, request.app.state.worker)
+
+
+def the_evaluation_worker(request: Request) -> EvaluationWorker:
+    return cast(EvaluationWorker, request.app.state.evaluation_worker)
 
 
 def the_identity(request: Request) -> Identity:
@@ -74,6 +79,7 @@ def _with_role(request: Request, role: Role) -> Principal:
 Mill = Annotated["Loremill", Depends(the_mill)]
 MetricsOf = Annotated[Metrics, Depends(the_metrics)]
 WorkerOf = Annotated[IngestionWorker, Depends(the_worker)]
+EvaluationsOf = Annotated[EvaluationWorker, Depends(the_evaluation_worker)]
 Asker = Annotated[Principal, Depends(who_asks)]
 SeesEverything = Annotated[bool, Depends(sees_everything)]
 Editor = Annotated[Principal, Depends(who_edits)]

@@ -66,25 +66,13 @@ def run(
     json: Json = False,
 ) -> None:
     """Ask every question of a dataset as its principal and score the answers."""
-    from eval.datasets import read_dataset
-    from eval.oracle import read_oracle
-    from eval.run import evaluate_answers
+    from eval.run_command import run_release
 
-    samples = read_dataset(dataset)
-    oracle = read_oracle(source) if source is not None else None
     with opened(home) as mill, progress_bars() as progress:
-        asked = mill.release(release, tenant=tenant)
-        report = evaluate_answers(
-            mill,
-            samples,
-            collection=asked.collection,
-            release=asked.id,
-            resolve_principal=mill.directory.resolve,
-            out=out,
-            canaries=tuple(canary or ()),
-            oracle=oracle,
+        report = run_release(
+            mill, release, dataset=dataset, out=out, tenant=tenant, source=source, canaries=canary or (),
             progress=_stage("questions", progress),
-        )
+        )  # fmt: skip
     emit(report.to_json(), as_json=json, human=render.measured)
 
 

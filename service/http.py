@@ -16,6 +16,7 @@ from service import (
     routes_chat,
     routes_documents,
     routes_erasures,
+    routes_evaluations,
     routes_feedback,
     routes_ingestions,
     routes_query,
@@ -23,11 +24,12 @@ from service import (
     routes_system,
 )
 from service.auth import bearer
+from service.evaluation_worker import EvaluationWorker
 from service.identify import Identifier
 from service.middleware import Authentication, BodyLimit, RequestContext
 from service.telemetry import Metrics
 from service.tokens import token_verifier
-from service.worker import IngestionWorker
+from service.worker import IngestionWorker, Worker
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -55,9 +57,10 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.mill = mill
     app.state.metrics = Metrics(mill.recall_sampler)
     app.state.worker = IngestionWorker(mill, app.state.metrics)
+    app.state.evaluation_worker = EvaluationWorker(mill)
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
-        routes_releases.router, routes_feedback.router, routes_erasures.router,
+        routes_releases.router, routes_feedback.router, routes_evaluations.router, routes_erasures.router,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)
@@ -73,17 +76,19 @@ def create_app(mill: Loremill) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The worker lives as long as the application."""
-    worker: IngestionWorker = app.state.worker
-    worker.start()
+    """The workers live as long as the application."""
+    workers: tuple[Worker, ...] = (app.state.worker, app.state.evaluation_worker)
+    for worker in workers:
+        worker.start()
     try:
         yield
     finally:
-        await run_in_threadpool(worker.close)
+        for worker in workers:
+            await run_in_threadpool(worker.close)
 
 
 def _body_limit(scope: Scope) -> int:
-    takes_documents = scope["path"].rstrip("/") in {"/v1/documents", "/v1/ingestions"}
+    takes_documents = scope["path"].rstrip("/") in {"/v1/documents", "/v1/ingestions", "/v1/evaluations"}
     return DOCUMENT_BYTES if takes_documents else QUERY_BYTES
 
 

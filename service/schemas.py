@@ -305,6 +305,56 @@ class FeedbackPage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last.")
 
 
+class EvaluationRequest(Body):
+    """A gate (`candidate` against `baseline`, by `gates`) or a run of a dataset (`release`)."""
+
+    kind: Literal["gate", "run"] = "gate"
+    collection: str = Name
+    candidate: str | None = Field(None, min_length=1, max_length=64)
+    baseline: str = Field("live", min_length=1, max_length=64)
+    release: str | None = Field(None, min_length=1, max_length=64)
+    gates: dict[str, Any] | None = Field(None, description="What gates.yaml holds.")
+    dataset: str = Field(
+        "questions", pattern=r"^\w[\w.+-]{0,99}$", description="Its name; one that the server keeps, or:"
+    )
+    questions: list[dict[str, Any]] | None = Field(
+        None, min_length=1, max_length=10_000, description="The dataset's rows."
+    )
+    canaries: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field([], max_length=100)
+    concurrency: int = Field(1, ge=1, le=16, description="Questions under way at once.")
+    repeats: int = Field(1, ge=1, le=20, description="How often a judge is asked.")
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> EvaluationRequest:
+        if self.kind == "gate" and (self.candidate is None or self.gates is None or self.release is not None):
+            raise ValueError("a gate takes candidate and gates, and no release")
+        if self.kind == "run" and (self.release is None or self.gates is not None or self.candidate is not None):
+            raise ValueError("a run takes release, and neither candidate nor gates")
+        return self
+
+
+class EvaluationResponse(BaseModel):
+    id: str
+    kind: Literal["gate", "run"]
+    collection: str
+    subject: str = Field(description="Who asked for it; `operator` for the command line.")
+    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    asked: dict[str, Any]
+    created: str
+    ended: str | None
+    summary: dict[str, Any] | None = Field(description="A gate's verdict and reasons, a run's figures.")
+    error: dict[str, str] | None
+
+
+class ReportedEvaluation(EvaluationResponse):
+    report: dict[str, Any] | None = Field(description="report.json: figures and question ids, no text.")
+
+
+class EvaluationsPage(BaseModel):
+    evaluations: list[EvaluationResponse]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
 class AuditResponse(BaseModel):
     events: list[dict[str, Any]]
     next: int | None = Field(description="Give it as `after` for the next page; null on the last.")

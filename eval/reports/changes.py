@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eval.amounts import row_name
+from eval.amounts import TIMES, row_name
 from eval.gates import LOWER_IS_BETTER, Gates
 from eval.reports.model import Question
 
-_TIMES = ("latency", "seconds")
-_AMOUNTS = (*_TIMES, "tokens", "cost")
+_AMOUNTS = (*TIMES, "tokens", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,6 @@ class Change:
     @property
     def differs(self) -> bool:
         return self.baseline != self.candidate
-
-
-def is_time(metric: str) -> bool:
-    """Whether two runs of the same release differ in it."""
-    return metric.startswith(_TIMES)
 
 
 def is_amount(metric: str) -> bool:

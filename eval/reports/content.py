@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from eval.gate_result import GateResult
-from eval.reports.changes import changed, changes, finite, is_time
+from eval.amounts import is_time
+from eval.gate_metrics import worst_of
+from eval.gate_result import GateResult, needed_of
+from eval.reports.changes import changed, changes, finite
 from eval.reports.model import Context, Question, Side
 from eval.reports.texts import clean
 
@@ -19,9 +22,10 @@ _PASSING = ("live", "gate")
 
 
 def report_json(result: GateResult, questions: Sequence[Question], context: Context) -> str:
-    """Return report.json: equal input gives equal bytes, and all that differs between two runs is in `times` at its end.
+    """Return report.json: equal input gives equal bytes, and what differs between two runs is in `times` at its end.
 
-    The contract puts the figures of gated latencies into the head; `timeless` takes those out too.
+    The contract puts gated latencies into the head, where they may decide; `timeless` is what is left without them, and `digest` is of that:
+    the same in every run of the same releases, dataset and gates, whatever the concurrency.
     """
     report = result.to_json()
     report["gate"] = {
@@ -37,6 +41,7 @@ def report_json(result: GateResult, questions: Sequence[Question], context: Cont
         "diff": {name: list(values) for name, values in context.diff.items()},
     }
     report["per_question"] = [_row(question, context) for question in questions]
+    report["digest"] = hashlib.sha256(json.dumps(timeless(report), default=str).encode()).hexdigest()
     report["times"] = {
         "created": context.created,
         "seconds": {stage: round(seconds, 3) for stage, seconds in context.seconds.items()},
@@ -49,11 +54,13 @@ def report_json(result: GateResult, questions: Sequence[Question], context: Cont
 
 
 def timeless(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what two runs of the same releases, dataset and gates have in common: all but times."""
-    rest = {name: value for name, value in report.items() if name != "times"}
-    rest["metrics"] = {name: value for name, value in report["metrics"].items() if not is_time(name)}
-    rest["reasons"] = [reason for reason in report["reasons"] if not is_time(reason)]
-    return rest
+    """Return what two runs of the same releases, dataset and gates have in common: the report as if no time had been gated."""
+    rest = {name: value for name, value in report.items() if name not in ("times", "digest")}
+    metrics = {name: value for name, value in report["metrics"].items() if not is_time(name)}
+    verdict = worst_of([metric["verdict"] for metric in metrics.values()])
+    needed = needed_of([(metric["needed"], metric["questions"]) for metric in metrics.values()], report["questions"])
+    reasons = [f"{name}: {metric['reason']}" for name, metric in metrics.items() if metric["verdict"] == verdict]
+    return rest | {"verdict": verdict.value, "reasons": reasons, "needed": needed, "metrics": metrics}
 
 
 def _row(question: Question, context: Context) -> dict[str, Any]:

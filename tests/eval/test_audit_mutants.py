@@ -26,6 +26,7 @@ from indexes.membership import Membership
 from indexes.minilm import MiniLM
 from indexes.vectors import Found
 from indexes.vocabulary import Principal
+from rag import rating
 from rag.guard import Guard
 from rag.history import History
 from rag.inbox import Inbox
@@ -335,6 +336,16 @@ def ingestions_are_told_to_everybody(patch: Patch) -> None:
         return None if row is None else {key: value for key, value in row._mapping.items() if key != "subject"}
 
     patch.setattr(Inbox, "status", status)
+
+
+@mutant("ratings")
+def a_rating_shows_its_answer_to_any_administrator(patch: Patch) -> None:
+    patch.setattr(rating, "_visible", lambda one, readable: one)
+
+
+@mutant("ratings")
+def anything_may_be_cited_in_a_rating(patch: Patch) -> None:
+    patch.setattr(rating, "_cited", lambda *arguments: ())
 
 
 @mutant("http act as")

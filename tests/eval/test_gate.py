@@ -13,11 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.gate import GateResult, Verdict, compare
+from eval.gate import GateResult, Verdict, _adjusted, compare
 from eval.gates import Gates, parse_gates, read_gates
+from eval.significance import holm
 from indexes.errors import ConfigError
 
 Scores = list[float | None]
+CLAIMED = [
+    ("latency_p50_ms", "max"),
+    ("latency_p95_ms", "max_ratio"),
+    *((f"m{number}", "max_drop") for number in range(4)),
+]
 
 
 def gates(**metrics: dict[str, Any]) -> Gates:
@@ -242,3 +248,16 @@ def test_importing_the_gate_brings_nothing_heavy() -> None:
         "import sys, eval.gate; print([m for m in ('ragas', 'scipy', 'torch', 'pydantic', 'yaml') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from(CLAIMED), st.floats(0, 1), min_size=1), st.floats(0, 1))
+def test_a_time_changes_the_p_of_no_other_claim_and_makes_none_smaller_than_holms(
+    claims: dict[tuple[str, str], float], other: float
+) -> None:
+    found = _adjusted(claims)
+    plain = holm(claims)
+    assert all(found[claim] >= plain[claim] for claim in claims)
+    faster = {claim: other if claim[0].startswith("latency") else p for claim, p in claims.items()}
+    again = _adjusted(faster)
+    assert all(found[claim] == again[claim] for claim in claims if not claim[0].startswith("latency"))

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
+from eval.amounts import is_time
 from eval.gate import Verdict
 from eval.reports import Side, write_reports
 from eval.reports.changes import changed, changes, loss, moved
@@ -260,3 +261,41 @@ def test_no_question_and_no_plot_make_a_page_too() -> None:
     result, _, context = gate()
     page = report_html(result, [], replace(context, seconds={}, diff={}, risk_coverage={}))
     assert "0 of 0 changed" in page
+
+
+def test_the_digest_is_of_all_but_times_and_names_what_was_found() -> None:
+    result, questions, context = gate()
+    slower = [replace(question, baseline=_slower(question.baseline)) for question in questions]
+    first, second, other = (
+        json.loads(report_json(result, questions, context)),
+        json.loads(report_json(result, slower, replace(context, created="2027-01-01T00:00:00+00:00", seconds={}))),
+        json.loads(report_json(*gate(lost=11))),
+    )
+    assert first["digest"] == second["digest"] != other["digest"]
+
+
+def test_a_verdict_that_a_time_decided_is_not_what_two_runs_have_in_common() -> None:
+    decided = replace(
+        gate()[0],
+        verdict=Verdict.FAIL,
+        reasons=("latency_p95_ms: slow",),
+        needed=900,
+        metrics={
+            name: replace(one, verdict=Verdict.FAIL if is_time(name) else Verdict.PASS, needed=None)
+            for name, one in gate()[0].metrics.items()
+        },
+    )
+    rest = timeless(json.loads(report_json(decided, *gate()[1:])))
+    assert (rest["verdict"], rest["needed"]) == ("PASS", None)
+    assert [reason.partition(":")[0] for reason in rest["reasons"]] == ["ndcg@10", "false_abstention", "leaks"]
+
+
+def test_why_a_judgement_failed_is_in_the_page_and_in_nothing_that_has_more_readers() -> None:
+    result, questions, context = gate()
+    reason = "the judge's JSON is broken: <b>weeks</b>"
+    side = replace(questions[0].baseline, scores={"faithfulness": None}, faults={"faithfulness": reason})
+    given = (result, [replace(questions[0], baseline=side), *questions[1:]], context)
+    page = report_html(*given)
+    assert "Not judged by <code>faithfulness</code>: the judge&#39;s JSON is broken: &lt;b&gt;weeks" in page
+    for text in (report_json(*given), report_markdown(*given), report_junit(result, context)):
+        assert "is broken" not in text

@@ -153,22 +153,6 @@ def test_eight_questions_settle_nothing_and_the_report_says_how_many_would(mill:
     assert 8 < result.needed <= 200
 
 
-def test_the_same_gate_again_and_with_other_concurrency_finds_the_same(
-    mill: Loremill, candidate: str, tmp_path: Path
-) -> None:
-    def report(name: str, concurrency: int) -> dict[str, Any]:
-        (tmp_path / name).mkdir()
-        paths = files(tmp_path / name, questions(20))
-        written = gate_releases(mill, candidate, "live", concurrency=concurrency, **paths).reports["report.json"]
-        content = json.loads(written.read_text("utf-8"))
-        del content["times"]
-        return content
-
-    first = report("first", 1)
-    assert json.dumps(report("again", 1)) == json.dumps(first)
-    assert json.dumps(report("busy", 4)) == json.dumps(first)
-
-
 def test_what_a_gate_cannot_be_held_on_is_refused_before_a_question_is_asked(
     mill: Loremill, candidate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from indexes import corpus
 from indexes.catalog import Catalog
 from indexes.errors import IndexBackendError
-from indexes.tables import SCHEMA_VERSION, metadata
+from indexes.tables import SCHEMA_VERSION, evaluations, metadata
 from indexes.vocabulary import Principal
 
 VERSION_1 = """
@@ -95,6 +96,22 @@ def test_who_could_read_a_document_before_may_read_it_after_and_nobody_else(old:
     }
     assert seen == {(): ["a.md"], ("group:hr",): ["a.md", "case.md"]}
     catalog.close()
+
+
+def test_gates_held_before_version_5_are_listed_among_the_evaluations_once(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as db, db:
+        db.executescript("""
+            CREATE TABLE gate_records (seq INTEGER PRIMARY KEY, collection, candidate, baseline, dataset, verdict, created, gates, report);
+            INSERT INTO gate_records VALUES (3, 'c', 'r1', 'r0', 'd@1', 'PASS', '2026-11-20', 'g', 'r');
+            UPDATE state SET value = '4' WHERE key = 'schema';
+        """)
+    for _ in range(2):
+        catalog = Catalog.open(old, tenant="t")
+        with catalog.read() as db:
+            (row,) = db.execute(select(evaluations)).all()
+        assert (row.id, row.kind, row.status, row.created) == ("gate-3", "gate", "done", "2026-11-20")
+        assert row.summary == {"candidate": "r1", "baseline": "r0", "dataset": "d@1", "verdict": "PASS"}
+        catalog.close()
 
 
 @pytest.mark.parametrize("version", ["0", str(SCHEMA_VERSION + 1), "x"])

@@ -71,3 +71,20 @@ def test_unknown_names_and_bad_bodies_are_refused(ask_as: Callable[..., TestClie
     for body in ({}, {"document": "none"}, {"subject": "alice"}, {"document": "a", "subject": "user:a"}):
         assert client.post("/v1/erasures", json=body).status_code == 400, body
     assert client.post("/v1/erasures", json={"documents": "a"}).status_code == 422
+
+
+def test_a_server_that_starts_finishes_what_was_interrupted(mill: Loremill, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rag.erasure import compact
+
+    def killed(_path: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(compact, "compact", killed)
+        mill.erase(document="walrus.md", tenant="halden")
+    assert list((mill.home / "erasing").glob("*.json"))
+    with TestClient(create_app(mill)):
+        pass
+    assert not list((mill.home / "erasing").glob("*.json"))
+    (receipt,) = (mill.home / "receipts").glob("*.json")
+    assert mill.verify_erasure(receipt).ok
