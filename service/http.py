@@ -15,6 +15,7 @@ from service import (
     routes_audit,
     routes_chat,
     routes_documents,
+    routes_erasures,
     routes_evaluations,
     routes_feedback,
     routes_ingestions,
@@ -59,7 +60,7 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.evaluation_worker = EvaluationWorker(mill)
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
-        routes_releases.router, routes_feedback.router, routes_evaluations.router,
+        routes_releases.router, routes_feedback.router, routes_evaluations.router, routes_erasures.router,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)

@@ -167,6 +167,32 @@ def audited(data: Data) -> RenderableType:
     return Group(Text(f"{len(lines)} faults:", style="bold red"), *lines, last)
 
 
+def erased(data: Data) -> RenderableType:
+    """Draw a receipt: what is gone, and where the receipt lies."""
+    rows = [(name.replace("_", " "), count) for name, count in data["counts"].items() if count]
+    head = plain(f"{data['about']} of tenant {data['tenant']}, erased {data['at'][:19]}")
+    table = _table(("erased", "how many"), rows) if rows else plain("Nothing of it was left.")
+    return Group(head, table, plain(f"receipt: {data['file']}"), *_sightings(data))
+
+
+def erasure_verified(data: Data) -> RenderableType:
+    head = plain(f"receipt {data['receipt']}: {data['about']}, {data['at'][:19]}")
+    if not data["sealed"]:
+        return Group(head, Text("The seal does not hold: it was changed, or another home issued it.", style="bold red"))
+    looked = plain(f"{data['files']} files, {data['bytes']} bytes read")
+    if data["ok"]:
+        return Group(head, Text("As it was issued, and nothing of it is in any file.", style="green"), looked)
+    unread = [plain(f"  not read: {each}") for each in data["unread"]]
+    return Group(head, *_sightings(data), *unread, looked)
+
+
+def _sightings(data: Data) -> list[RenderableType]:
+    if not data["found"]:
+        return []
+    lines = [plain(f"  {each['file']}, {each['where']}: {each['bytes']} bytes") for each in data["found"][:50]]
+    return [Text(f"Still found in {len(data['found'])} places:", style="bold red"), *lines]
+
+
 def accesses(data: Data) -> RenderableType:
     """Draw audit events, a row for each chunk that was seen."""
     rows: list[Sequence[object]] = []

@@ -240,6 +240,12 @@ class RollbackRequest(Body):
     to: str | None = Field(None, max_length=64, description="A release that was live once.")
 
 
+class ErasureRequest(Body):
+    document: str | None = Field(None, min_length=1, max_length=2000, description="Its id or its uri; or")
+    subject: str | None = Field(None, min_length=1, max_length=200, description="user:x, agent:x or service:x.")
+    collection: str | None = Field(None, min_length=1, max_length=128, description="Look for the document here alone.")
+
+
 class CitedChunk(BaseModel):
     """A citation as `/v1/ask` shows it; its chunk alone is looked at."""
 

@@ -119,6 +119,13 @@ class IngestionWorker(Worker):
     def _recover(self, tenant: str) -> None:
         self._mill.inbox(tenant).requeue()
 
+    def _run(self) -> None:
+        try:
+            self._mill.finish_erasures()
+        except LoremillError as error:
+            log.error("an erasure that was interrupted is not finished: %s", error)
+        super()._run()
+
     def _work(self, tenant: str) -> bool:
         inbox = self._mill.inbox(tenant)
         taken = None if self._stopping else inbox.next()
