@@ -201,7 +201,10 @@ class Catalog(CatalogFile):
         from indexes.audit import SeenChunk
 
         leaving = list(confirmed)
-        by = {one: deciding(self._readers.classes[one], access.principal) for one in {chunk.acl_class for chunk in leaving}}
+        by = {
+            one: deciding(self._readers.classes[one], access.principal)
+            for one in {chunk.acl_class for chunk in leaving}
+        }
         return tuple(
             SeenChunk(one.chunk.chunk_id, one.chunk.document_id, one.acl_class, by[one.acl_class]) for one in leaving
         )

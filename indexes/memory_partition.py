@@ -232,7 +232,9 @@ class Partition:
         n = self._n
         recorded, retired, start, end, closed = (self._numbers[name][:n] for name in _TIMES[1:])
         moment = query.now if query.as_of is None else query.as_of
-        mask = self._now.copy() if query.as_of is None else (recorded <= moment) & (retired > moment) & (start <= moment)
+        mask = (
+            self._now.copy() if query.as_of is None else (recorded <= moment) & (retired > moment) & (start <= moment)
+        )
         ended = np.flatnonzero(end <= moment)
         history = np.where(closed[ended] == NEVER, end[ended] <= recorded[ended], closed[ended] > moment)
         mask[ended[~history]] = False
