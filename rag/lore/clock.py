@@ -40,7 +40,9 @@ def read_time(given: object, what: str) -> datetime:
         ConfigError: it is neither; `what` says which argument it was.
     """
     try:
-        time = given if isinstance(given, datetime) else datetime.fromisoformat(given) if isinstance(given, str) else None
+        time = (
+            given if isinstance(given, datetime) else datetime.fromisoformat(given) if isinstance(given, str) else None
+        )
         if time is not None:
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -63,5 +63,6 @@ def check_writer(scope: Scope, principal: Principal, granted: Collection[str] = 
     """
     if principal.names.isdisjoint(scope.writers | frozenset(granted)):
         raise AccessDenied(
-            principal, f"{principal.subject} may not write in the scope {scope.text!r}; ask an administrator for a grant"
+            principal,
+            f"{principal.subject} may not write in the scope {scope.text!r}; ask an administrator for a grant",
         )
