@@ -120,12 +120,16 @@ class Partition:
         if gone > self.epoch:
             self.__init__(self.class_id, self.dim)  # type: ignore[misc]
         query = (
-            f"SELECT i.seq, {_READ}, v.vector, v.terms FROM memory_items AS i"  # noqa: S608 - our own names
+            f"SELECT i.seq, {_READ}, v.vector, v.terms FROM memory_items AS i"
             " JOIN memory_vectors AS v ON v.seq = i.seq AND v.model_id = ?"
             " WHERE i.class_id = ? AND i.changed > ? ORDER BY i.seq"
         )
         rows = db.exec_driver_sql(query, (model_id, self.class_id, self.epoch)).all()
-        places = {int(seq): place for place, seq in enumerate(self.seqs[: len(self)])} if len(self) and rows and rows[0][0] <= self.seqs[len(self) - 1] else {}
+        places = (
+            {int(seq): place for place, seq in enumerate(self.seqs[: len(self)])}
+            if len(self) and rows and rows[0][0] <= self.seqs[len(self) - 1]
+            else {}
+        )
         new = []
         for row in rows:
             if (place := places.get(row[0])) is None:
@@ -145,8 +149,8 @@ class Partition:
         dense = self.vectors[:n] @ query.vector
         lexical = self._postings.scores(query.terms)
         best = _best(np.where(shown, dense, -np.inf), query.depth)
-        words = _best(np.where(shown, lexical, 0), query.depth)
-        rows = np.union1d(best, words[lexical[words] > 0])
+        words = _best(np.where(shown & (lexical > 0), lexical, -np.inf), query.depth)
+        rows = np.union1d(best, words)
         if query.around:
             rows = np.union1d(rows, self._neighbours(rows, query.around, shown)).astype(np.int64)
         return rows, dense[rows], lexical[rows]
@@ -165,9 +169,8 @@ class Partition:
         n = len(self)
         recorded, retired, start, end, closed = (self._numbers[name][:n] for name in _TIMES[1:])
         moment = query.now if query.as_of is None else query.as_of
-        if query.as_of is None:
-            known = retired == NEVER
-        else:
+        known = retired == NEVER
+        if query.as_of is not None:
             known = (recorded <= moment) & (retired > moment) & (start <= moment)
         holds = (end > moment) | np.where(closed == NEVER, end <= recorded, closed > moment)
         mask: BoolVector = known & holds
@@ -176,7 +179,9 @@ class Partition:
                 mask &= np.fromiter((one in wanted for one in self._texts[name]), bool, n)
         own = query.session
         scopes, sessions = self._texts["scope"], self._texts["session"]
-        mask &= np.fromiter((scope != "session" or one == own for scope, one in zip(scopes, sessions, strict=True)), bool, n)
+        mask &= np.fromiter(
+            (scope != "session" or one == own for scope, one in zip(scopes, sessions, strict=True)), bool, n
+        )
         if query.passing is not None:
             mask &= np.isin(self.seqs[:n], np.fromiter(query.passing, np.int64, len(query.passing)))
         return mask
@@ -279,7 +284,9 @@ def _gathered(found: list[tuple[Partition, Int64Vector, Float32Vector, Float32Ve
 
     empty = np.empty(0, np.float32)
     return MemoryCandidates(
-        seqs=np.concatenate([partition.seqs[rows] for partition, rows, _, _ in found]) if found else np.empty(0, np.int64),
+        seqs=np.concatenate([partition.seqs[rows] for partition, rows, _, _ in found])
+        if found
+        else np.empty(0, np.int64),
         dense=np.concatenate([part[2] for part in found]) if found else empty,
         lexical=np.concatenate([part[3] for part in found]) if found else empty,
         times=numbers("time", np.int64),
@@ -296,8 +303,7 @@ def _gathered(found: list[tuple[Partition, Int64Vector, Float32Vector, Float32Ve
 
 def _best(scores: Float32Vector, wanted: int) -> Int64Vector:
     """Return the rows of the greatest finite scores, at most `wanted`, in any order."""
+    rows = np.arange(len(scores))
     if len(scores) > wanted:
         rows = np.argpartition(-scores, wanted)[:wanted]
-    else:
-        rows = np.arange(len(scores))
     return rows[np.isfinite(scores[rows])]

@@ -7,7 +7,7 @@ touches, so that whoever holds a copy of the class in memory (`indexes.memory_in
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +40,11 @@ class MemoryRow:
     session: str = ""
     subject: str = ""
     relation: str = ""
+    relation_key: str = ""
     value: str = ""
     negated: bool = False
     single: bool = False
+    event: bool = False
     retired: int | None = None
     valid_from: int | None = None
     valid_to: int | None = None
@@ -119,7 +121,14 @@ def add(
     if not rows:
         return []
     values = [_values(row) | {"changed": epochs[row.class_id]} for row in rows]
-    first = int(db.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'memory_items'").scalar_one()) + 1
+    first = (
+        int(
+            db.exec_driver_sql(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'memory_items'"
+            ).scalar_one()
+        )
+        + 1
+    )
     for seq, value in enumerate(values, first):
         value["seq"] = seq
     db.execute(insert(memory_items), values)
@@ -159,29 +168,37 @@ def current(db: Connection, item_id: str, *, access: AccessFilter) -> MemoryRow 
     return found[0] if found and found[0].class_id in access.classes else None
 
 
-_CONFIRM = (
-    f"SELECT {', '.join(f'i.\"{name}\"' for name in COLUMNS)} FROM json_each(?) AS wanted CROSS JOIN memory_items AS i ON i.seq = wanted.value"  # noqa: S608
-)
+_COLUMNS = ", ".join('i."' + name + '"' for name in COLUMNS)
+_CONFIRM = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN memory_items AS i ON i.seq = wanted.value"
 
 
 def confirm(
-    db: Connection, seqs: Collection[int], *, access: AccessFilter, now: int, as_of: int | None = None
+    db: Connection,
+    seqs: Collection[int],
+    *,
+    access: AccessFilter,
+    now: int,
+    as_of: int | None = None,
+    passes: Callable[[MemoryRow], bool] = lambda row: True,
 ) -> dict[int, MemoryRow]:
     """Return those of the rows that `access` may read and a recall may show at this moment, by seq.
 
     This is the last look before text leaves: a right taken away, or an item forgotten, a moment ago holds here, whatever an index
     still says. Cost: one look-up by key a row.
+
+    Args:
+        passes: what else was asked for.
     """
     found = {}
     for values in db.exec_driver_sql(_CONFIRM, (json.dumps([int(seq) for seq in seqs]),)):
         row = _row(values)
-        if row.class_id in access.classes and shown(row, now=now, as_of=as_of):
+        if row.class_id in access.classes and shown(row, now=now, as_of=as_of) and passes(row):
             found[row.seq] = row
     return found
 
 
 _SOURCES = (
-    f"SELECT s.item_id, {', '.join(f'i.\"{name}\"' for name in COLUMNS)} FROM json_each(?) AS wanted"  # noqa: S608
+    f"SELECT s.item_id, {_COLUMNS} FROM json_each(?) AS wanted"
     " CROSS JOIN memory_sources AS s ON s.item_id = wanted.value"
     " CROSS JOIN memory_items AS i ON i.id = s.episode_id AND i.retired IS NULL ORDER BY i.time, i.seq"
 )
@@ -199,6 +216,14 @@ def sources(db: Connection, item_ids: Collection[str], *, access: AccessFilter) 
     return found
 
 
+def vector_of(db: Connection, row: MemoryRow) -> Float32Matrix:
+    """Return a row's vector, shape (1, dim)."""
+    import numpy as np
+
+    stored = db.exec_driver_sql("SELECT vector FROM memory_vectors WHERE seq = ?", (row.seq,)).scalar_one()
+    return np.frombuffer(stored, "<f4")[None].astype(np.float32)
+
+
 def delete(db: Connection, rows: Iterable[MemoryRow]) -> None:
     """Delete rows with what they were found by."""
     from sqlalchemy import delete
@@ -211,7 +236,7 @@ def delete(db: Connection, rows: Iterable[MemoryRow]) -> None:
 
 
 _JSON = {COLUMNS.index(name): name for name in ("metadata", "conflicts")}
-_FLAGS = tuple(COLUMNS.index(name) for name in ("negated", "single"))
+_FLAGS = tuple(COLUMNS.index(name) for name in ("negated", "single", "event"))
 
 
 def _row(values: Sequence[Any]) -> MemoryRow:

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from indexes.access import AccessFilter
 from indexes.batches import batched
 from indexes.memory_rows import MemoryRow, delete, find, raise_epoch
+from rag.lore.clock import read_time, to_micros
 from rag.lore.items import Kind
+from rag.lore.scopes import SESSION, scope_of
+from rag.deciding import undo_others
 from rag.memory_rooms import MemoryRooms
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
+
+_CONSEQUENT = ("close", "retract", "conflict")
+"""Decisions about a fact that follow from another one, or from an episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,20 @@ def _versions(db: Connection, item_ids: Iterable[str]) -> list[MemoryRow]:
 
 
 def _undo(db: Connection, item_ids: set[str]) -> set[int]:
-    """Undo what decisions that rest on the items did to others; return the classes of those."""
-    return set()
+    """Undo what decisions did to other items that were about one of these as well; return the classes of those."""
+    from sqlalchemy import select
+
+    from indexes.tables import memory_events as table
+
+    events: list[str] = []
+    for batch in batched(item_ids):
+        query = select(table.c.event_id).where(table.c.item_id.in_(batch), table.c.undone.is_(None))
+        query = query.where(table.c.action.in_(_CONSEQUENT)).order_by(table.c.seq.desc())
+        events += db.execute(query).scalars()
+    touched: set[int] = set()
+    for event_id in dict.fromkeys(events):
+        touched |= undo_others(db, event_id, gone=item_ids)
+    return touched
 
 
 def _unlink(db: Connection, item_ids: Iterable[str]) -> None:
@@ -99,7 +118,9 @@ def _unlink(db: Connection, item_ids: Iterable[str]) -> None:
 
     for batch in batched(item_ids):
         db.execute(
-            delete(memory_sources).where(or_(memory_sources.c.item_id.in_(batch), memory_sources.c.episode_id.in_(batch)))
+            delete(memory_sources).where(
+                or_(memory_sources.c.item_id.in_(batch), memory_sources.c.episode_id.in_(batch))
+            )
         )
         db.execute(delete(memory_events).where(memory_events.c.item_id.in_(batch)))
 
@@ -134,3 +155,43 @@ def with_sources(db: Connection, rows: Iterable[MemoryRow]) -> set[str]:
             db.execute(select(memory_sources.c.episode_id).where(memory_sources.c.item_id.in_(batch))).scalars()
         )
     return found
+
+
+def select_items(rooms: MemoryRooms, given: Mapping[str, Any], *, access: AccessFilter) -> set[str]:
+    """Return the ids of the items that all conditions hold for and that the principal may read and write.
+
+    Args:
+        given: as `Memory.forget` has them, without those that are None.
+    """
+    from sqlalchemy import func
+
+    from indexes.tables import memory_items as items
+    from rag.recalling import check_query
+    from rag.remembering import check_session
+
+    conditions: list[ColumnElement[bool]] = [items.c.class_id.in_(sorted(access.classes)), items.c.retired.is_(None)]
+    if "id" in given:
+        conditions.append(items.c.id == given["id"])
+    if "session" in given:
+        conditions.append(items.c.session == check_session(given["session"], SESSION))
+    if "scope" in given:
+        conditions.append(items.c.scope == scope_of(given["scope"], access.principal).text)
+    if "before" in given:
+        conditions.append(items.c.time < to_micros(read_time(given["before"], "before")))
+    if "subject" in given:
+        about = str(given["subject"]).casefold()
+        conditions.append(
+            func.lower(items.c.subject).in_([about])
+            | func.lower(items.c.speaker).in_([about])
+            | (items.c.by == given["subject"])
+        )
+    with rooms.catalog.read() as db:
+        rows = find(db, *conditions)
+        if "query" in given:
+            rows = matching(rows, check_query(given["query"], rooms.settings.max_query_chars))
+        names = {row.id for row in rows}
+        if "query" in given or "subject" in given:
+            names = with_sources(db, rows)
+        return {
+            row.id for row in _versions(db, names) if row.class_id in access.classes and rooms.may_write(row, access)
+        }
