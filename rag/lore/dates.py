@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from rag.lore import spans
 from rag.lore.holidays import HOLIDAYS, holiday
-from rag.lore.spans import Span
+from rag.lore.spans import Grain, Span
 
 
 class Role(StrEnum):
@@ -36,11 +36,15 @@ class Mention:
     span: Span
     role: Role
     reads: str
+    until: datetime | None = None
+    """Of what ends: "until June" ends before June, "until Friday" and "until the end of June" after it."""
 
 
 _NUMBERS = {
     word: number
-    for number, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
+    for number, word in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
 } | {"a": 1, "an": 1, "couple": 2, "fifteen": 15, "twenty": 20, "thirty": 30}
 _WEEKDAYS = {
     name: number
@@ -59,7 +63,9 @@ _WEEKDAYS = {
 }
 _MONTHS = {name.lower(): number for number, name in enumerate(spans.MONTHS, 1)} | {
     name: number
-    for number, names in enumerate(["jan", "feb", "mar", "apr", "-", "jun", "jul", "aug", "sep,sept", "oct", "nov", "dec"], 1)
+    for number, names in enumerate(
+        ["jan", "feb", "mar", "apr", "-", "jun", "jul", "aug", "sep,sept", "oct", "nov", "dec"], 1
+    )
     for name in names.split(",")
     if name != "-"
 }
@@ -132,11 +138,16 @@ def _mention(text: str, start: int, end: int, span: Span, *, lasted: bool) -> Me
         role = Role.SINCE
     elif word == "to" and _FROM.search(text, 0, start):
         role = Role.UNTIL
-    bare = bool(word) or text[end : end + 2] in {"'s", "’s"}
-    return Mention(start, end, span, role, span.label if bare else span.phrase)
+    bare = (bool(word) and not (word in _LOOSE and _RELATIVE.match(text, start))) or text[end : end + 2] in {"'s", "’s"}
+    included = span.grain in {Grain.DAY, Grain.WEEKEND} or "end of" in word
+    until = (span.end if included else span.start) if role is Role.UNTIL else None
+    return Mention(start, end, span, role, span.label if bare else span.phrase, until)
 
 
 _ROLES = {"since": Role.SINCE, "until": Role.UNTIL, "till": Role.UNTIL, "til": Role.UNTIL}
+_LOOSE = frozenset({"at", "in", "about", "near", "and", "or", "than", "with"})
+_RELATIVE = re.compile(r"(?:yesterday|today|tomorrow|tonight|last|this|next)\b|[\w ]+ ago\b", re.IGNORECASE)
+"""No preposition governs these: "at the shelter where I help yesterday"."""
 _RANGE = re.compile(r"\s*(?:to|till?|until|-|–|on\b|onwards?)", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\b[^.;]{3,30}\bto\s*$", re.IGNORECASE)
 _PREPOSITION = re.compile(

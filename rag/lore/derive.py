@@ -16,13 +16,13 @@ from datetime import datetime
 from ingest.injection import tainted_spans
 from rag.lore.clauses import Clause, clauses
 from rag.lore.dates import Mention, find_dates
-from rag.lore.dates import Role as DateRole
 from rag.lore.english import DOWN_TO, STATES
 from rag.lore.items import Episode, FactDraft, Kind, Role
 from rag.lore.relations import Relation, relation_of
 from rag.lore.rewrite import third_person
 from rag.lore.spans import Grain
 from rag.lore.statements import Statement, gushes, read, specific, worth
+from rag.lore.validity import validity
 from rag.words import content_words
 
 NOBODY = "The user"
@@ -117,7 +117,7 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
         found = [_by_verb(statement)]
     for relation in found:
         value = third_person(relation.value, speaker=speaker, other=other).strip()
-        valid_from, valid_to, began_by = _validity(relation, statement, said.mentions, episode.time)
+        held = validity(relation, statement, said.mentions, episode.time)
         yield FactDraft(
             text=text,
             subject=speaker,
@@ -127,14 +127,14 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
             kind=relation.kind,
             single=relation.single,
             negated=relation.negated,
-            valid_from=valid_from,
-            valid_to=valid_to,
+            valid_from=held.start,
+            valid_to=held.end,
             importance=relation.importance,
             confidence=0.4 if relation.implied else 0.8,
             event=relation.event,
             ended=relation.ended and relation.negated,
             told=episode.time,
-            began_by=began_by,
+            began_by=held.began_by,
             trust=episode.trust,
         )
 
@@ -142,12 +142,12 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
 def _enough(relation: Relation, statement: Statement, said: _Said, other: str) -> bool:
     if relation.implied or relation.negated:
         return True
-    if statement.subject.lower() not in {"i", "we"} and statement.verb == "be":
+    if statement.subject.lower() not in {"i", "we"}:
         return not gushes(relation.value)
     if relation.name in {"likes", "dislikes", "plans", "has"}:
-        return len(specific(relation.value, other)) + bool(said.mentions) >= (
-            2 if relation.name == "plans" else 1
-        ) and not re.search(r"\byou\b|\byour\b", relation.value)
+        concrete = specific(relation.value, other)
+        least = (2 if relation.name == "plans" else 1) + len(_UNNAMED.findall(relation.value))
+        return bool(concrete) and len(concrete) + bool(said.mentions) >= least
     return bool(relation.value)
 
 
@@ -160,14 +160,14 @@ def _birthday(said: _Said) -> list[Relation]:
     return [Relation(f"{of} birthday".strip().lower(), when.label.rsplit(" ", 1)[0], True, importance=0.9)]
 
 
+_UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|you|your|there|her|that)\b", re.IGNORECASE)
 _BIRTHDAY = re.compile(r"^(?:my (?P<of>[\w' ]{0,30}?)birthday is (?:on )?|i was born on )", re.IGNORECASE)
 
 
 def _by_verb(statement: Statement) -> Relation:
     """The relation that a statement has by its verb alone."""
     mine = statement.subject if statement.subject.lower() not in {"i", "we"} else ""
-    habitual = statement.tense in {"present", "perfect"} and statement.verb in STATES
-    event = not habitual
+    event = statement.tense != "present" and not (statement.tense == "perfect" and statement.verb in STATES)
     value = f"{statement.rest}".strip(" ,.")
     name = f"{mine} {statement.verb}".strip()
     return Relation(
@@ -194,49 +194,3 @@ def _dated(clause: Clause, at: datetime) -> _Said:
 def _sentence(text: str) -> str:
     text = re.sub(r"\s+([,.;:])", r"\1", text).strip(" ,;:-")
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def _validity(
-    relation: Relation, statement: Statement, mentions: Sequence[Mention], told: datetime
-) -> tuple[datetime | None, datetime | None, datetime | None]:
-    """Return from when, until when, and by when at the latest it began."""
-    when = next((m.span for m in mentions if m.role is DateRole.WHEN), None)
-    since = next(
-        (
-            m.span
-            for m in mentions
-            if m.role is DateRole.SINCE or (m.role is DateRole.LASTED and statement.tense in {"perfect", "progressive"})
-        ),
-        None,
-    )
-    until = next((m.span for m in mentions if m.role is DateRole.UNTIL), None)
-    ends = (
-        None
-        if until is None
-        else until.end
-        if until.grain in {Grain.DAY, Grain.WEEKEND} or "the end of" in ""
-        else until.start
-    )
-    if relation.name == "plans":
-        span = when or until
-        return told, (span.end if span else None), None
-    if relation.event:
-        if when:
-            return when.start, when.end, None
-        if since or until:
-            return (since.start if since else None), (ends or (told if statement.tense == "past" else None)), None
-        return (None, told, None) if statement.tense in {"past", "perfect"} else (told, None, None)
-    if relation.negated and relation.ended:
-        began = when or since
-        return (began.start if began and began.start < told else told), None, None
-    if relation.ended or (statement.tense == "past" and not relation.began):
-        return (
-            (since.start if since else when.start if when else None),
-            min(ends or (when.end if when and not since else told), told),
-            None,
-        )
-    if since:
-        return since.start, ends, None
-    if relation.began and when:
-        return when.start, ends, max(when.start, when.end) if when.start > told else min(when.end, told)
-    return told, ends, None
