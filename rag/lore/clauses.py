@@ -48,6 +48,7 @@ _BEHIND = re.compile(
 _JUST = re.compile(r"^((?:I|we)(?: have| am| are| had)?) (?:(?:just|even|also) )+", re.IGNORECASE)
 _LAST_DASH = re.compile(r"\s*(?:[–—]|\s-{1,2}\s|\.{3,}|…)\s*[^–—]*$")
 _OPENS = re.compile(r"(?:when|while|after|before|since|because|as)\b", re.IGNORECASE)
+_DANGLING = re.compile(r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for))+$", re.IGNORECASE)
 _FINITE = re.compile(r"\b(?:i|we|my|our|is|are|was|were|has|have|had|makes?|made)\b", re.IGNORECASE)
 _ALONE = re.compile(
     r"(?:when|while|after|before|since|because|as|that|which|where|who|until|by|with|for|in|on|at)", re.IGNORECASE
@@ -159,7 +160,7 @@ def _without_address(sentence: str, other: str) -> str:
 
 def _clause(part: str, kin: dict[str, str]) -> Clause | None:
     part = FILLERS.sub("", part.strip(" ,'()-"), count=1).strip(" ,")
-    part = TRAILING.sub("", part).strip(" ,.-")
+    part = _DANGLING.sub("", TRAILING.sub("", part).strip(" ,.-"))
     if part.count('"') % 2:
         part = part.strip('"') if part[:1] == '"' or part[-1:] == '"' else part + '"'
     if len(part) < 6 or HYPOTHETICAL.search(part) or ABOUT_THE_TALK.search(part):

@@ -252,8 +252,11 @@ PERSONS = {
     ),
 }
 
-DOWN_TO = re.compile(
+AHEAD = re.compile(
     r"\b(?:will|going to|plan(?:s|ning)?|hop(?:e|es|ing) to|want(?:s)? to|coming up|upcoming|next|soon|tomorrow|scheduled|am \w+ing|are \w+ing|until|by)\b",
     re.I,
 )
 """Speaks of the future, so that a bare "on Friday" is the coming one."""
+
+UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|you|your|there|her|that)\b", re.IGNORECASE)
+"""What stands for something that the statement does not name."""

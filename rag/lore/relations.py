@@ -304,7 +304,7 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
             _stopped,
         ),
         (
-            rf"{_I}{_NO}(?:live|lived|living|reside) (?:in |at |on |near )?{_V}",
+            rf"{_I}{_NO}(?:live|lived|living|reside) (?:in |at |on |near |(?=(?:t?here|abroad|alone|downtown)\b)){_V}",
             _simple("lives in", single=True, importance=0.8),
         ),
         (

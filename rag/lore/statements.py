@@ -34,6 +34,8 @@ _STEPS = re.compile(
     re.IGNORECASE,
 )
 """Says something with one concrete word: "started volunteering", "went to the beach"."""
+_SKILL = re.compile(r"(?:speak|play|cook|swim|drive|ride|sing|dance|sew|knit|code|type|fly|sail|ski|bake)$")
+"""What one can do is a fact; that one can see, get or imagine something is none."""
 _UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|her)\b", re.IGNORECASE)
 """What nothing in the statement names."""
 _PLACE = re.compile(r"^(?:in|at|on|off|near|with|back|out|up|part)\b", re.IGNORECASE)
@@ -83,6 +85,8 @@ def read(text: str) -> Statement | None:
         return None
     verb = tokens[0].lower().strip(",")
     if not verb.isalpha():
+        return None
+    if "can" in auxiliaries and not negated and not _SKILL.match(verb):
         return None
     return Statement(subject, lemma(verb), _tense(verb, auxiliaries), negated, " ".join(tokens[1:]))
 
