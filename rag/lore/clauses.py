@@ -31,7 +31,7 @@ _PICTURE = re.compile(
 )
 _SUBJECT = re.compile(r"\b(?:i|we|my|our)\b(?!['’])", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^(?:(?:when|after|before|in|at|during|as|on|for|with|because|since|while|growing|last|next|this (?:week|month|year|morning|afternoon|evening|summer|winter|spring|fall|time|past|coming)|every|each|by|over|until|from|"
+    r"^(?:(?:when|after|before|in|at|during|as|on|for|with|because|since|while|growing up|last|next|this (?:week|month|year|morning|afternoon|evening|summer|winter|spring|fall|time|past|coming)|every|each|by|over|until|from|"
     r"yesterday|today|tonight|tomorrow|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|an?|some|many) (?:\w+ )?(?:years?|months?|weeks?|days?|weekends?|day|"
     r"night|morning|evening|decades?|couple|few|time)|the (?:other |next |day |first |last |year |summer |week )|earlier|back|around|about|once|sometimes|usually|often|"
     r"\d+|first|january|february|march|april|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday|friday|"
@@ -42,13 +42,20 @@ _AND_I = re.compile(
     r"(?:(?<=^)|(?<=, )|(?<=\bWhen )|(?<=\bwhen ))(?P<who>(?i:my) [\w' -]{2,40}?|[A-Z]\w+(?: [A-Z]\w+)?),? and (?:I|me|myself)\b"
 )
 _BEHIND = re.compile(
-    r"^(?:when|after|before|while|since|because|as|growing|in|at|on|during|for|with|by)\b[^,]{2,70}, (?=(?:i|we|my|our)\b)",
+    r"^(?:when|after|before|while|since|because|as|growing up|in|at|on|during|for|with|by)\b[^,]{2,70}, (?=(?:i|we|my|our)\b)",
     re.IGNORECASE,
 )
 _JUST = re.compile(r"^((?:I|we)(?: have| am| are| had)?) (?:(?:just|even|also) )+", re.IGNORECASE)
 _LAST_DASH = re.compile(r"\s*(?:[–—]|\s-{1,2}\s|\.{3,}|…)\s*[^–—]*$")
 _OPENS = re.compile(r"(?:when|while|after|before|since|because|as)\b", re.IGNORECASE)
 _DANGLING = re.compile(r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for))+$", re.IGNORECASE)
+_SELF = re.compile(
+    rf"\b(?:i|we|my|our|i'?m|gonna)\b|^\W*(?:[\w']+\W+){{0,4}}?(?:{'|'.join(NO_SUBJECT_PAST | NO_SUBJECT_ING | NO_SUBJECT_PRESENT.keys() | {'been', 'call'})})\b",
+    re.IGNORECASE,
+)
+"""What a sentence of the speaker must have, with or without its subject."""
+_OF_KIN = re.compile(r"\b(?:he|she|they)\b", re.IGNORECASE)
+_NOMINATIVE = re.compile(r"\b(?:i|we)\b(?!['’])", re.IGNORECASE)
 _FINITE = re.compile(r"\b(?:i|we|my|our|is|are|was|were|has|have|had|makes?|made)\b", re.IGNORECASE)
 _ALONE = re.compile(
     r"(?:when|while|after|before|since|because|as|that|which|where|who|until|by|with|for|in|on|at)", re.IGNORECASE
@@ -91,9 +98,12 @@ def clauses(text: str, *, other: str) -> Iterator[Clause]:
     """
     kin: dict[str, str] = {}
     for sentence in sentences(text):
-        whole = _without_address(expanded(_asserted(sentence)).rstrip(" .!,~"), other)
-        if not whole:
+        asserted = _asserted(sentence)
+        if not _SELF.search(asserted) and not (kin and _OF_KIN.search(asserted)):
+            if COMMANDS.search(asserted) and TO_MEMORY.search(asserted):
+                return
             continue
+        whole = _without_address(expanded(asserted).rstrip(" .!,~"), other)
         if TO_MEMORY.search(FILLERS.sub("", whole, count=1)):
             if COMMANDS.search(whole):
                 return  # whatever comes after such a sentence is suspect too
@@ -172,6 +182,8 @@ def _clause(part: str, kin: dict[str, str]) -> Clause | None:
     subject = _SUBJECT.search(part, behind.end() if behind else 0)
     if subject is None:
         return None
+    if subject.start() and subject[0].lower() in {"my", "our"}:  # "after finishing my script I got a letter"
+        subject = _NOMINATIVE.search(part, subject.end()) or subject
     lead = part[: subject.start()]
     lead = FILLERS.sub("", lead + " ", count=1).strip(" ,") if lead else ""
     if _ALONE.fullmatch(lead):
@@ -191,7 +203,7 @@ def _with_subject(part: str) -> str:
     if verb in NO_SUBJECT_PAST or verb == "been":
         return f"I {'have ' if verb == 'been' else ''}{part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_ING and not re.search(
-        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can)\b", part
+        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can|must|will|would|has|gives?|gave|keeps?|means?)\b", part
     ):
         return f"I am {part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_PRESENT:

@@ -112,9 +112,10 @@ def find_dates(text: str, at: datetime, *, ahead: bool = False) -> list[Mention]
     """
     if not _TRIGGER.search(text):
         return []
+    habit = _HABIT.search(text) is not None
     found: list[Mention] = []
     for pattern, resolve in _RULES:
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text) if not (habit and "holiday" in pattern.groupindex) else ():
             first, last = match.span("named" if "named" in pattern.groupindex else 0)
             if any(first < other.end and other.start < last for other in found):
                 continue
@@ -144,6 +145,8 @@ def _mention(text: str, start: int, end: int, span: Span, *, lasted: bool) -> Me
     return Mention(start, end, span, role, span.label if bare else span.phrase, until)
 
 
+_HABIT = re.compile(r"\b(?:usually|always|often|every|each|typically|traditionally)\b", re.IGNORECASE)
+"""\"We usually bake on Christmas" is of no one year."""
 _ROLES = {"since": Role.SINCE, "until": Role.UNTIL, "till": Role.UNTIL, "til": Role.UNTIL}
 _LOOSE = frozenset({"at", "in", "about", "near", "and", "or", "than", "with"})
 _RELATIVE = re.compile(r"(?:yesterday|today|tomorrow|tonight|last|this|next)\b|[\w ]+ ago\b", re.IGNORECASE)

@@ -40,7 +40,7 @@ FILLERS = re.compile(
     r"awesome|right|exactly|definitely|absolutely|totally|certainly|indeed|of course|for sure|thanks|thank you|thx|well|so|and|but|or|also|"
     r"plus|anyway|anyways|actually|honestly|frankly|basically|seriously|btw|by the way|speaking of which|funny enough|to be honest|tbh|fyi|"
     r"you know|i mean|guess what|turns out|unfortunately|sadly|luckily|fortunately|thankfully|hopefully|oh man|man|dude|good question|"
-    r"same here|me too|additionally|besides|then|now|in fact|as for me|for me|in the end|after that|afterwards|since then|"
+    r"same here|me too|additionally|besides|then|now|in fact|as for me|for me|in the end|after that|on another note|in the meantime|meanwhile|on that note|afterwards|since then|"
     r"lately|recently|these days|at the moment|right now|currently|ever since|"
     r"since (?:our last (?:chat|talk|conversation)|we (?:last|have last) (?:chatted|spoke|talked|met)|we (?:chatted|spoke|talked) last)|"
     r"(?:that is|this is|it is) why|the thing is|news flash|update|correction|sorry|"
@@ -59,6 +59,7 @@ SPLITS = re.compile(
     r"|,?\s+(?:and(?: then| so| also| now)?|but|so|yet|plus|though|although|then)\s+(?=(?:i|we|it|it is|he|she|they|you|there|that is|this is)\b(?! and\b))"
     r"|,\s+(?:and(?: then| so| also| now)?|but|so|yet|plus|though|although)\s+(?=(?:my|our|the|that|this|his|her|their|what|who|how|let)\b)"
     r"|,\s+(?:(?:but|although|though|yet|like i said|as i said)\b,?\s*|so (?!that\b))"
+    r"|\s+now that (?=(?:i|we|my|our)\b)"
     r"|,\s+(?=(?:i|we|it|they|he|she|you|that is|this is|which reminds)\b)"
     r"|,?\s+and\s+(?=(?:my|our) (?:\w+ ){1,3}(?:is|are|was|were|has|have|loves?|likes?)\b)",
     re.IGNORECASE,
@@ -85,7 +86,7 @@ IRREGULAR = {
     past: base
     for base, pasts in {
         "be": "was were been am is are being", "have": "had has having", "do": "did done does", "go": "went gone goes", "get": "got gotten",
-        "make": "made", "take": "took taken", "come": "came", "see": "saw seen", "know": "knew known", "give": "gave given",
+        "make": "made", "take": "took taken", "retake": "retook retaken", "rewrite": "rewrote rewritten", "rebuild": "rebuilt", "come": "came", "see": "saw seen", "know": "knew known", "give": "gave given",
         "find": "found", "think": "thought", "tell": "told", "become": "became", "leave": "left", "feel": "felt", "bring": "brought",
         "begin": "began begun", "keep": "kept", "hold": "held", "write": "wrote written writing", "stand": "stood", "hear": "heard",
         "mean": "meant", "meet": "met", "run": "ran running", "pay": "paid", "sit": "sat sitting", "speak": "spoke spoken", "lie": "lay lain",
@@ -146,7 +147,7 @@ NEEDS_MORE = (
         3,
     )
 )
-NEEDS_MORE |= {"get": 2, "stay": 2, "make": 1}
+NEEDS_MORE |= {"know": 2, "get": 1, "stay": 2, "make": 1}
 """Concrete words that a statement with such a verb must have; 99 is never."""
 
 GENERIC = word_set(
@@ -228,7 +229,7 @@ ABOUT_THE_TALK = re.compile(
     r"can ?not wait|talk (?:to you )?(?:soon|later)|keep (?:you|ya) (?:posted|updated)|let (?:you|ya) know|in touch|catch up|"
     r"having (?:you|me)|(?:no|any) problem|your (?:support|words|kind words|encouragement|friendship|help|advice|tip|tips|idea|suggestion)|"
     r"good luck|take care|you (?:are|were) right|same (?:here|boat)|give it a (?:try|shot|go)|check (?:it|that|them|this) out|"
-    r"(?:add|put) (?:it|that|them|this) (?:to|on) my|where (?:i|we) (?:am|are)|what (?:i|we) (?:am|are)|on the right track|no (?:idea|clue)|"
+    r"(?:add|put) (?:it|that|them|this) (?:to|on) my|where (?:i|we) (?:am|are)|what (?:i|we) (?:am|are)|on the right track|no (?:idea|clue)|as usual|"
     r"one (?:step|day) at a time|means? (?:so much|a lot|the world)|the same (?:way|thing)|best of luck|congratulat\w+|bottom of my heart|"
     r"how (?:i|we) feel|we both|no doubt|glad (?:you|it|we)|see you|meet you there|count (?:me|on me)|in (?:this|it) together|cross(?:ing)? my fingers|fingers crossed|on (?:this|my|our) (?:journey|path|way)|"
     r"we (?:all|can|should|need|must|could|have to|got this|never know)|let us|reach out)\b",

@@ -22,15 +22,16 @@ _BARE_OBJECT = re.compile(
     re.IGNORECASE,
 )
 _VAGUE = re.compile(
-    r"^(?:have (?:to|a lot|a (?:blast|ball|great|good|feeling|chance|long|few)|no (?:doubt|idea|clue)|fun|so|some (?:fun|great)|the (?:chance|best|time))\b"
-    r"|go (?:to (?!(?:the|an?|my|our|see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|up|back|into (?:it|that))"
+    r"^(?:have (?:a lot|a (?:blast|ball|great|good|feeling|chance|long|few)|no\b|fun|so|some (?:fun|great)|the (?:chance|best|time))\b"
+    r"|live (?:my|our)\b|know (?:that|how|what|why|it|i\b|we\b|the feeling|\w+ (?:is|are|can|will))|go (?:to (?!(?:the|an?|my|our|see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|up|back|into (?:it|that))"
     r"|take (?:the time|care|time|a (?:break|moment))|get (?:the chance|to (?:know|be|have)|a lot|back (?:to|into) it|used)|make (?:sure|a (?:difference|change)|it|progress|me\b|us\b|my day|memories|connections|the most|time)"
     r"|come (?:a long|so far|true)|feel\b|see (?:how|what|why|that)|give (?:it|back|up)|find (?:it|that|out)|be (?:like|about to|off)|work (?:hard|on (?:it|that|myself|one))"
     r"|learn (?:a lot|so much|that|how important|to (?:be|appreciate|love|trust)))",
     re.IGNORECASE,
 )
 _STEPS = re.compile(
-    r"(?:start|begin|stop|quit|finish) \w+ing\b|(?:go|come|fly|drive|move|travel) (?:back )?to (?:the|an?|my|our|(?-i:[A-Z]))",
+    r"(?:make (?:an?|some|the|this|my|our) (?!\w*(?:difference|change|impact|progress|point|decision|mistake|effort|name|way|living))"
+    r"|get (?:promoted|hired|accepted|rejected|injured|robbed|sick|pregnant|engaged|lost|fired|published|a (?:new |summer |part-time )?job))\b|(?:start|begin|stop|quit|finish) \w+ing\b|(?:go|come|fly|drive|move|travel) (?:back )?to (?:the|an?|my|our|(?-i:[A-Z]))",
     re.IGNORECASE,
 )
 """Says something with one concrete word: "started volunteering", "went to the beach"."""
@@ -106,6 +107,8 @@ def worth(statement: Statement, *, dated: bool, other: str = "") -> bool:
     telling = _STEPS.match(f"{statement.verb} {rest}") is not None or not {statement.verb, f"{statement.verb}ed"} & (
         GENERIC | NEEDS_MORE.keys()
     )
+    if statement.verb == "have" and rest.startswith("to ") and len(concrete) < 3:
+        return False
     least = max(2, NEEDS_MORE.get(statement.verb, 1) + 1) + len(_UNNAMED.findall(rest))
     named = any(word[:1].isupper() or word.isdigit() for word in concrete)
     return bool(concrete) and len(concrete) + dated + named + telling >= least
