@@ -16,8 +16,10 @@ from indexes.arrays import Int64Vector
 from indexes.fusion import FloatVector
 from rag.lore.clock import to_micros
 
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November")
-_MONTHS += ("December",)
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 _NAMES = {short: number for number, name in enumerate(_MONTHS, start=1) for short in (name, name[:3])}
 _MONTH = "|".join(sorted(_NAMES, key=len, reverse=True))
 _DATE = re.compile(
@@ -65,10 +67,12 @@ def _dated(match: re.Match[str]) -> Period | None:
     if bare := match["bare"]:
         return Period(int(bare))
     if iso := match["iso"]:
-        year, month, *day = (int(part) for part in iso.split("-"))
-        return Period(year, month, day[0] if day else None) if 1 <= month <= 12 else None
-    day = match["day"] or match["day2"]
-    return Period(int(match["year"]) if match["year"] else None, _NAMES[match["month"]], int(day) if day else None)
+        year, month, day = (int(part) for part in f"{iso}-0".split("-")[:3])
+        return Period(year, month, day or None) if 1 <= month <= 12 else None
+    number = match["day"] or match["day2"]
+    return Period(
+        int(match["year"]) if match["year"] else None, _NAMES[match["month"]], int(number) if number else None
+    )
 
 
 def _relative(match: re.Match[str], now: datetime) -> Iterator[Period]:
