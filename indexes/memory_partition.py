@@ -58,8 +58,8 @@ class MemoryQuery:
     scopes: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
     passing: frozenset[int] | None = None
-    depth: int = 100
-    around: int = 2
+    depth: int = 64
+    around: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,12 @@ class Partition:
         self._seqs: Int64Vector = np.empty(0, np.int64)
         self._vectors: Float32Matrix = np.empty((0, self.dim), np.float32)
         kinds = {**dict.fromkeys(_TIMES, np.int64), **dict.fromkeys(_FACTORS, np.float32)}
-        kinds |= {**dict.fromkeys(_CODED, np.int32), "position": np.int64}
+        kinds |= {**dict.fromkeys(_CODED, np.int32), **dict.fromkeys(("position", "before", "after"), np.int64)}
         self._numbers: dict[str, npt.NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
         self._codes = {name: Codes() for name in _CODED}
         self._texts: dict[str, list[str]] = {name: [] for name in _TEXTS}
         self._postings = Postings()
-        self._mates: dict[int, list[int]] = {}
+        self._last: dict[int, int] = {}
         self._now: BoolVector = np.empty(0, bool)
 
     def __len__(self) -> int:
@@ -174,14 +174,20 @@ class Partition:
     def _seat(self, first: int) -> None:
         """Give each new episode its place in its session."""
         none, episode = self._codes["session"].of(""), self._codes["kind"].of("episode")
+        for name in ("before", "after", "position"):
+            self._numbers[name][first : self._n] = -1
         for row in range(first, self._n):
             session = int(self._numbers["session"][row])
             if session == none or self._numbers["kind"][row] != episode:
-                self._numbers["position"][row] = -1
                 continue
-            mates = self._mates.setdefault(session, [])
-            self._numbers["position"][row] = len(mates)
-            mates.append(row)
+            last = self._last.get(session, -1)
+            self._numbers["before"][row] = last
+            if last >= 0:
+                self._numbers["after"][last] = row
+                self._numbers["position"][row] = self._numbers["position"][last] + 1
+            else:
+                self._numbers["position"][row] = 0
+            self._last[session] = row
 
     def _grow(self, size: int) -> None:
         def grown(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -232,7 +238,9 @@ class Partition:
         n = self._n
         recorded, retired, start, end, closed = (self._numbers[name][:n] for name in _TIMES[1:])
         moment = query.now if query.as_of is None else query.as_of
-        mask = self._now.copy() if query.as_of is None else (recorded <= moment) & (retired > moment) & (start <= moment)
+        mask = (
+            self._now.copy() if query.as_of is None else (recorded <= moment) & (retired > moment) & (start <= moment)
+        )
         ended = np.flatnonzero(end <= moment)
         history = np.where(closed[ended] == NEVER, end[ended] <= recorded[ended], closed[ended] > moment)
         mask[ended[~history]] = False
@@ -247,10 +255,12 @@ class Partition:
         return mask
 
     def _with_neighbours(self, rows: Int64Vector, around: int, shown: BoolVector) -> Int64Vector:
-        found = rows.tolist()
-        places, sessions = (self._numbers[name][rows].tolist() for name in ("position", "session"))
-        for place, session in zip(places, sessions, strict=True):
-            if place >= 0:
-                found += self._mates[session][max(place - around, 0) : place + around + 1]
-        near = np.unique(np.array(found, np.int64))
+        found = [rows]
+        for name in ("before", "after"):
+            near = rows
+            for _ in range(around):
+                near = self._numbers[name][near]
+                near = near[near >= 0]
+                found.append(near)
+        near = np.unique(np.concatenate(found))
         return near[shown[near]]
