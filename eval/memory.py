@@ -25,7 +25,7 @@ BUDGETS = (250, 500, 1000, 2000)
 BUDGET = 1000
 """Answers are made from what is recalled within so many tokens."""
 TURNS = 20
-_RANKED = 300
+_RANKED = 150
 """Items of a recall that are packed into the budgets; no budget here holds as many."""
 
 Progress = Callable[[str, int, int | None], None]

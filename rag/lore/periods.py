@@ -30,6 +30,18 @@ _DATE = re.compile(
 _RELATIVE = re.compile(
     r"\b(?:(today|yesterday)|(this|last|past|previous)\s+(week|weekend|month|year))\b", re.IGNORECASE
 )
+_PRESENT = re.compile(
+    r"\b(?:is|are|does|do|gets?|lives?|works?|should|can)\b|^(?:who|what|which)\b(?! (?:did|was|were|had|has|have))",
+    re.IGNORECASE,
+)
+_PAST = re.compile(
+    r"\b(?:did|was|were|had|has|have|been|ever|ago|first|original\w*|before|previous\w*|earlier|used to)\b",
+    re.IGNORECASE,
+)
+_NOW = re.compile(
+    r"\b(?:now|current\w*|latest|still|nowadays|these days|at present|presently|most recent\w*|any ?more|any ?longer)\b",
+    re.IGNORECASE,
+)
 _AFTER = 31
 """Days after a period in which it is still spoken of, see eval/LOG.md."""
 _DAY = 86_400_000_000  # microseconds
@@ -48,6 +60,13 @@ def named_periods(question: str, now: datetime) -> list[Period]:
     """Return the periods that a question names, in order; relative ones are counted from `now`."""
     found = [period for match in _DATE.finditer(question) if (period := _dated(match))]
     return found + [period for match in _RELATIVE.finditer(question) for period in _relative(match, now)]
+
+
+def asks_of_now(question: str) -> float:
+    """Return how much a question asks for what holds at present: 1 by its tense, 3 by a word such as "now", 0 where it looks back or names a period."""
+    if _NOW.search(question):
+        return 3.0
+    return float(bool(_PRESENT.search(question)) and not _PAST.search(question) and not _DATE.search(question))
 
 
 def nearness(periods: list[Period], times: Int64Vector) -> FloatVector:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.lore.clock import to_micros
-from rag.lore.periods import Period, named_periods, nearness
+from rag.lore.periods import Period, asks_of_now, named_periods, nearness
 from rag.lore.rank import Candidates, query_terms, rank
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -201,3 +201,26 @@ def test_a_day_that_the_calendar_has_not_is_near_to_nothing() -> None:
 def test_a_month_without_a_year_is_that_of_any_year(moment: datetime, month: int) -> None:
     near = nearness([Period(None, month)], np.array([to_micros(moment.replace(tzinfo=UTC))], np.int64))[0]
     assert (near == 1) == (moment.month == month)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Where does Anna live now?", 3),
+        ("What is the current discount?", 3),
+        ("What discount does Fernwick get?", 1),
+        ("Is the release planned?", 1),
+        ("When did Anna move?", 0),
+        ("What was the first discount?", 0),
+        ("What is planned in March 2025?", 0),
+    ],
+)
+def test_a_question_in_the_present_tense_asks_of_now(question: str, expected: float) -> None:
+    assert asks_of_now(question) == expected
+
+
+def test_of_an_old_and_a_new_statement_the_new_one_answers_for_the_present() -> None:
+    times = [OLD, OLD + timedelta(days=60)]
+    dense = [0.52, 0.5]
+    assert best("Where does Anna live?", candidates(2, times=times, dense=dense)) == 1
+    assert best("Where did Anna live first?", candidates(2, times=times, dense=dense)) == 0
