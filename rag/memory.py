@@ -353,8 +353,10 @@ class Memory:
             access = rooms.access(principal)
             written = rooms.writable(scope, access=access, administrator=administrator)
         report = consolidate_scope(rooms, written, policy or DEFAULT, access=access)
-        counts = {"merged": report.merged, "expired": dict(report.expired), "summarised": report.summarised}
-        rooms.auditor.did("memory.change", principal, change="consolidate", scope=written.scope.text, **counts)
+        rooms.auditor.did(
+            "memory.change", principal, change="consolidate", scope=written.scope.text, merged=report.merged,
+            expired=dict(report.expired), summarised=report.summarised,
+        )  # fmt: skip
         self._background.wake(rooms)
         return report
 
