@@ -14,6 +14,7 @@ from indexes.access import BoolVector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.fusion import FloatVector
 from indexes.memory_terms import Digests, Postings
+from indexes.memory_vectors import Vectors
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -108,7 +109,7 @@ class Partition:
     def _clear(self) -> None:
         self.epoch = self._n = 0
         self._seqs: Int64Vector = np.empty(0, np.int64)
-        self._vectors: Float32Matrix = np.empty((0, self.dim), np.float32)
+        self._vectors = Vectors(self.dim)
         kinds = {**dict.fromkeys(_TIMES, np.int64), **dict.fromkeys(_FACTORS, np.float32)}
         kinds |= {**dict.fromkeys(_CODED, np.int32), **dict.fromkeys(("position", "before", "after"), np.int64)}
         self._numbers: dict[str, npt.NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
@@ -123,7 +124,7 @@ class Partition:
 
     @property
     def n_bytes(self) -> int:
-        return self._vectors.nbytes + _ROW_BYTES * self._n
+        return self._vectors.n_bytes + _ROW_BYTES * self._n
 
     # -- kept fresh --------------------------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ class Partition:
                 self._numbers[name][first:n] = [_OPEN[name] if value is None else value for value in values]
             else:
                 self._numbers[name][first:n] = values
-        self._vectors[first:n] = np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), self.dim)
+        self._vectors.extend(np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), self.dim))
         self._postings.extend([np.frombuffer(blob, np.uint32) for blob in terms])
         self._n = n
         self._seat(first)
@@ -195,7 +196,7 @@ class Partition:
             larger[: self._n] = array[: self._n]
             return larger
 
-        self._seqs, self._vectors = grown(self._seqs), grown(self._vectors)
+        self._seqs = grown(self._seqs)
         self._numbers = {name: grown(array) for name, array in self._numbers.items()}
 
     # -- searched ----------------------------------------------------------------------------------------------------
@@ -204,14 +205,14 @@ class Partition:
         """Return the best rows of both searches that are shown, with their neighbours, by ascending row."""
         shown = self._shown(query)
         best, weights = self._postings.search(query.terms, shown, query.depth)
-        rows = np.union1d(best, self._nearest(query.vector, shown, query.depth)).astype(np.int64)
+        rows = np.union1d(best, self._vectors.nearest(query.vector, shown, query.depth)).astype(np.int64)
         if query.around:
             rows = self._with_neighbours(rows, query.around, shown)
         sessions = self._codes["session"].texts
         return Found(
             rows=rows,
             seqs=self._seqs[rows],
-            dense=self._vectors[rows] @ query.vector,
+            dense=self._vectors.scores(query.vector, rows),
             term_scores=self._postings.scores_of(weights, rows),
             times=self._numbers["time"][rows],
             trust=self._numbers["trust"][rows],
@@ -224,14 +225,6 @@ class Partition:
             speakers=[self._texts["speaker"][row] for row in rows.tolist()],
             texts=[self._texts["text"][row] for row in rows.tolist()],
         )
-
-    def _nearest(self, vector: FloatVector, shown: BoolVector, wanted: int) -> Int64Vector:
-        scores = self._vectors[: self._n] @ vector
-        scores[~shown] = -np.inf
-        if self._n <= wanted:
-            return np.flatnonzero(shown)
-        rows = np.argpartition(scores, -wanted)[-wanted:]
-        return rows[shown[rows]]
 
     def _shown(self, query: MemoryQuery) -> BoolVector:
         """As `indexes.memory_rows.shown`, for every row, with what else was asked for."""
