@@ -38,7 +38,9 @@ def talk() -> Conversation:
     )
     questions = (
         MemoryQuestion("q1", "Where does Ann keep bees?", "place", ("roof of the library",), ("t1",)),
-        MemoryQuestion("q2", "Did Ann sell the green tent and buy a red one?", "update", ("red",), ("t4",), outdated=("t3",)),
+        MemoryQuestion(
+            "q2", "Did Ann sell the green tent and buy a red one?", "update", ("red",), ("t4",), outdated=("t3",)
+        ),
         MemoryQuestion("q3", "Is there nothing about a submarine?", "none", (), answerable=False),
     )
     return Conversation("ann", turns, questions)
