@@ -76,10 +76,16 @@ class Settings(BaseSettings):
     judge_concurrency: int = Field(4, ge=1, le=256, description="requests to the judge under way at once")
     judge_timeout_s: float = Field(60.0, gt=0, description="longest wait for one reply of the judge")
     judge_retries: int = Field(4, ge=0, description="further tries after a timeout, a lost connection, 429 or 5xx")
+    judge_max_tokens: int = Field(
+        2048, ge=1, description="of one reply of the judge; one cut off there is a failed judgement"
+    )
     cache_entries: int = Field(
         4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
     )
     cache_chars: int = Field(32_000_000, ge=0, description="most characters of them")
+    memory_max_chars: int = Field(100_000, ge=1, description="longer texts are not remembered")
+    memory_max_messages: int = Field(10_000, ge=1, description="most messages remembered at once")
+    memory_cache_mb: int = Field(2048, ge=1, description="memory of each tenant that is kept ready to be searched")
     recall_sample: int = Field(
         500, ge=0, description="one in so many approximate searches is checked by an exact one, for /metrics; 0: none"
     )

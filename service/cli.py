@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from indexes.errors import LoremillError
-from service import cli_acl, cli_admin, cli_audit, cli_eval, cli_ingest, cli_release, cli_serve, render
+from service import (
+    cli_acl,
+    cli_admin,
+    cli_audit,
+    cli_erase,
+    cli_eval,
+    cli_feedback,
+    cli_ingest,
+    cli_release,
+    cli_serve,
+    render,
+)
 from service.console import (
     INTERNAL,
     INTERRUPTED,
@@ -114,7 +125,9 @@ app.add_typer(cli_admin.keys, name="keys")
 app.add_typer(cli_acl.acl, name="acl")
 app.add_typer(cli_release.release, name="release")
 app.add_typer(cli_audit.audit, name="audit")
+app.add_typer(cli_erase.erase, name="erase")
 app.add_typer(cli_eval.evaluation, name="eval")
+app.add_typer(cli_feedback.feedback, name="feedback")
 app.command("serve")(cli_serve.serve)
 app.command("doctor")(cli_serve.doctor)
 

@@ -167,6 +167,32 @@ def audited(data: Data) -> RenderableType:
     return Group(Text(f"{len(lines)} faults:", style="bold red"), *lines, last)
 
 
+def erased(data: Data) -> RenderableType:
+    """Draw a receipt: what is gone, and where the receipt lies."""
+    rows = [(name.replace("_", " "), count) for name, count in data["counts"].items() if count]
+    head = plain(f"{data['about']} of tenant {data['tenant']}, erased {data['at'][:19]}")
+    table = _table(("erased", "how many"), rows) if rows else plain("Nothing of it was left.")
+    return Group(head, table, plain(f"receipt: {data['file']}"), *_sightings(data))
+
+
+def erasure_verified(data: Data) -> RenderableType:
+    head = plain(f"receipt {data['receipt']}: {data['about']}, {data['at'][:19]}")
+    if not data["sealed"]:
+        return Group(head, Text("The seal does not hold: it was changed, or another home issued it.", style="bold red"))
+    looked = plain(f"{data['files']} files, {data['bytes']} bytes read")
+    if data["ok"]:
+        return Group(head, Text("As it was issued, and nothing of it is in any file.", style="green"), looked)
+    unread = [plain(f"  not read: {each}") for each in data["unread"]]
+    return Group(head, *_sightings(data), *unread, looked)
+
+
+def _sightings(data: Data) -> list[RenderableType]:
+    if not data["found"]:
+        return []
+    lines = [plain(f"  {each['file']}, {each['where']}: {each['bytes']} bytes") for each in data["found"][:50]]
+    return [Text(f"Still found in {len(data['found'])} places:", style="bold red"), *lines]
+
+
 def accesses(data: Data) -> RenderableType:
     """Draw audit events, a row for each chunk that was seen."""
     rows: list[Sequence[object]] = []
@@ -243,6 +269,16 @@ def gates(data: Data) -> RenderableType:
     return _table(names, [[row[name] for name in names] for row in data["gates"]])
 
 
+def ratings(data: Data) -> RenderableType:
+    parts: list[RenderableType] = []
+    for row in data["ratings"]:
+        parts.append(plain(f"{row['id']}  {row['created'][:19]}  {row['principal']}  {row['rating']}", "bold"))
+        parts += [
+            plain(f"  {name}: {row[name]}") for name in ("question", "answer", "comment", "correction") if row[name]
+        ]
+    return Group(*parts) if parts else Text("No ratings.", style="yellow")
+
+
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
@@ -264,6 +300,7 @@ def gate(data: Data) -> RenderableType:
             _figure(line["baseline"]),
             _figure(line["candidate"]),
             "" if line["interval"] is None else "{:+.3f} to {:+.3f}".format(*line["interval"]),
+            f"{line['coverage']:.0%} of {line['questions']}",
             line["verdict"],
         )
         for name, line in data["metrics"].items()
@@ -272,7 +309,7 @@ def gate(data: Data) -> RenderableType:
     return Group(
         Text(data["verdict"], style=style),
         *(plain(f"  {reason}") for reason in data["reasons"]),
-        _table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
+        _table(("metric", "baseline", "candidate", "difference, interval", "judged", "verdict"), rows),
         *needed,
         _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
@@ -378,3 +415,17 @@ def explained(data: Data) -> RenderableType:
         parts.append(plain("may read" if one["readable"] else "may not read", "green" if one["readable"] else "red"))
         parts.append(fields({name: value for name, value in said.items() if value}))
     return Group(*parts)
+
+
+def memory_measured(data: Data) -> RenderableType:
+    """Draw an evaluation of memory: recall and answers by category, then what was stored, then times."""
+    columns = ("", "evidence", "text@1000", "prompt@1000", "20 items", "questions", "contained", "F1", "abstained")
+    rows = []
+    for group, found in data["evidence"].items():
+        answers = data["answers"][group]
+        shares = [found["in_text@1000"], found["in_prompt@1000"], found["in_turns"]]
+        said = [answers["contained"], answers["token_f1"], answers["abstained"]]
+        cells = ["-" if share is None else f"{share:.3f}" for share in (*shares, *said)]
+        rows.append((group, found["turns"], *cells[:3], answers["questions"], *cells[3:]))
+    rest = {name: data[name] for name in ("file", "conversations", "unknown_evidence", "facts", "latency_ms")}
+    return Group(_table(columns, rows), measured(rest))

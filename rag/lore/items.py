@@ -160,6 +160,24 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryEvent:
+    """A decision about an item, as `history` tells it; `restore` undoes it by its id, which the other items that it touched share.
+
+    `before` has what it changed, as it was; empty where the item is new.
+    """
+
+    id: str
+    item_id: str
+    action: str
+    at: datetime
+    by: str
+    """A subject, or `auto`."""
+    reason: str
+    before: Mapping[str, Any] = field(default_factory=dict)
+    undone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What was forgotten: counts by kind, salted digests of what is gone, and when. It holds no text.
 
