@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from indexes.access import AccessFilter, Members, deciding, readable_classes
+from indexes.access import AccessFilter, Members, Readers, deciding, readable_classes
 from indexes.batches import batched
 from indexes.catalog_file import CatalogFile, now
 from indexes.errors import AccessDenied, CollectionNotFound
@@ -78,7 +79,7 @@ class Catalog(CatalogFile):
 
     def __init__(self, engine: Engine, tenant: str, members: Members | None = None) -> None:
         super().__init__(engine, tenant, members)
-        self._classes: dict[int, Acl] = {}
+        self._readers = Readers()
 
     # -- collections -------------------------------------------------------------------------------------------------
 
@@ -119,11 +120,14 @@ class Catalog(CatalogFile):
 
     # -- rights ------------------------------------------------------------------------------------------------------
 
-    def access(self, principal: Principal, *, state: CollectionState | None = None) -> AccessFilter:
+    def access(
+        self, principal: Principal, *, state: CollectionState | None = None, view: Connection | None = None
+    ) -> AccessFilter:
         """Turn a principal into the ACL classes it may read at this moment.
 
         Args:
             state: of the collection that is asked; spares a look at the database while no class was added.
+            view: looked at instead of a new one, where there is no state.
         Raises:
             AccessDenied: the principal belongs to another tenant, or may do nothing any more.
         """
@@ -131,19 +135,12 @@ class Catalog(CatalogFile):
             raise AccessDenied(principal)
         if self._members is not None:
             principal = self._members.effective(principal)
-        if state is None or state.newest_class > max(self._classes, default=0):
-            self._classes = self._load_classes()
+        if state is None or state.newest_class > self._readers.newest:
+            with nullcontext(view) if view is not None else self.read() as db:
+                self._readers.add(_classes_after(db, self._readers.newest))
         epoch = 0 if state is None else state.epoch
-        return readable_classes(self._classes, tenant=self.tenant, principal=principal, epoch=epoch)
-
-    def _load_classes(self) -> dict[int, Acl]:
-        from sqlalchemy import select
-
-        from indexes.tables import acl_classes as table
-
-        with self.read() as db:
-            rows = db.execute(select(table.c.class_id, table.c.allow, table.c.deny))
-            return {row.class_id: Acl(tuple(row.allow), tuple(row.deny)) for row in rows}
+        classes = self._readers.admitting(principal)
+        return readable_classes(classes, tenant=self.tenant, principal=principal, epoch=epoch)
 
     def class_id(self, acl: Acl) -> int:
         """Return the id of the ACL's class, making it if it is new. A class never changes its meaning."""
@@ -199,7 +196,10 @@ class Catalog(CatalogFile):
         from indexes.audit import SeenChunk
 
         leaving = list(confirmed)
-        by = {one: deciding(self._classes[one], access.principal) for one in {chunk.acl_class for chunk in leaving}}
+        by = {
+            one: deciding(self._readers.classes[one], access.principal)
+            for one in {chunk.acl_class for chunk in leaving}
+        }
         return tuple(
             SeenChunk(one.chunk.chunk_id, one.chunk.document_id, one.acl_class, by[one.acl_class]) for one in leaving
         )
@@ -336,6 +336,12 @@ class Catalog(CatalogFile):
         with self.read() as db:
             row = db.execute(query).first()
         return row.text if row is not None and row.class_id in access.classes else None
+
+
+def _classes_after(db: Connection, newest: int) -> dict[int, Acl]:
+    """Return the classes that were made after another one; a class is never changed or removed."""
+    found = db.exec_driver_sql("SELECT class_id, allow, deny FROM acl_classes WHERE class_id > ?", (newest,))
+    return {row[0]: Acl(tuple(json.loads(row[1])), tuple(json.loads(row[2]))) for row in found}
 
 
 def _fields(db: Connection, collection: str, own: Sequence[str], *, since: int | None) -> Iterator[Sequence[Any]]:

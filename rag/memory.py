@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from indexes.embedder import Embedder
     from indexes.settings import Settings
+    from rag.lore.consolidate import ConsolidationReport, Policy
     from rag.tenant import Tenant
 
 MAX_LISTED = 1000
@@ -118,7 +119,7 @@ class Memory:
             said, written, session=check_session(session, written.scope.text), metadata=check_metadata(metadata),
             by=principal.subject,
         )  # fmt: skip
-        episodes = store(rooms, rows, derive=True)
+        episodes = store(rooms, rows, new_for_sure=time is None and isinstance(text, str))
         rooms.auditor.did(
             "memory.remember",
             principal,
@@ -140,7 +141,7 @@ class Memory:
         query: str,
         *,
         principal: Principal,
-        top_k: int = 10,
+        top_k: int | None = None,
         max_tokens: int | None = None,
         as_of: datetime | str | None = None,
         scopes: Sequence[str] | None = None,
@@ -153,18 +154,19 @@ class Memory:
 
         Args:
             query: free text.
-            top_k: most items, 1 to 1000.
-            max_tokens: of their texts together, by the embedder's tokenizer.
+            top_k: most items, 1 to 1000; default 10, or as many as `max_tokens` holds.
+            max_tokens: of their texts together, or of the whole prompt, by the embedder's tokenizer.
             as_of: what memory said at that moment: what was known and held then. Default: now, upcoming things included.
             scopes: only these; default all that the principal may read.
             session: the present conversation's: its session-scoped items are recalled too. It excludes nothing.
             kinds: only these of `episode`, `fact`, `profile`.
             where: metadata filter; see `indexes.where`. An item's own fields are `kind`, `scope`, `session`, `speaker`, `role`.
         """
-        from rag.lore.clock import read_time
+        from rag.lore.clock import now_micros, read_time
+        from rag.lore.pack import as_prompt as prompt_of
+        from rag.lore.pack import pack
         from rag.recalling import (
             Wanted,
-            as_plain_prompt,
             check_kinds,
             check_query,
             check_scopes,
@@ -175,15 +177,13 @@ class Memory:
 
         wanted = Wanted(
             check_query(query, self._settings.max_query_chars),
-            check_top_k(top_k),
+            check_top_k(top_k, max_tokens),
             None if as_of is None else read_time(as_of, "as_of"),
             session or "",
             check_scopes(scopes, principal, session or ""),
             check_kinds(kinds),
             passing_filter(where),
         )
-        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-            raise ConfigError(f"max_tokens is {max_tokens}, it must be at least 1")
         rooms = self._reading(principal)
         if rooms is None:
             return "" if as_prompt else []
@@ -191,9 +191,12 @@ class Memory:
             found = recall(rooms, wanted, principal=principal, before_confirm=self.before_confirm)
         items = list(found.items)
         if max_tokens is not None:
-            items = _packed(items, max_tokens, rooms.embedder.count_tokens)
+            items = pack(items, max_tokens=max_tokens, count_tokens=rooms.embedder.count_tokens, framed=as_prompt)
         self._saw(rooms, principal, [item.id for item in items], query=query)
-        return as_plain_prompt(items) if as_prompt else items
+        kept = {item.id for item in items}
+        if rooms.note_recalled((row for row in found.rows if row.id in kept), now_micros()):
+            rooms.flush_recalled()
+        return prompt_of(items) if as_prompt else items
 
     def get(self, id: str, *, principal: Principal) -> MemoryItem | None:
         """Return an item, None if there is none that the principal may read."""
@@ -333,6 +336,30 @@ class Memory:
         rooms.auditor.did("memory.share", principal, item=id, copy=item.id, came_from=came_from, scope=item.scope)
         return item
 
+    def consolidate(
+        self, *, principal: Principal, scope: str = "user", policy: Policy | None = None, administrator: bool = False
+    ) -> ConsolidationReport:
+        """Tidy a scope: merge duplicates, summarise old sessions, let expire what the policy says. Idempotent; limited by the policy.
+
+        Args:
+            policy: default merges, and summarises sessions that ended 30 days ago; nothing expires.
+        Raises:
+            ConfigError: there is no such scope. AccessDenied: the principal may not write there. Busy: others write all the time.
+        """
+        from rag.consolidating import DEFAULT, consolidate_scope
+
+        rooms = self._open(principal, create=True)
+        with rooms.auditor.denials(principal, "memory.consolidate"):
+            access = rooms.access(principal)
+            written = rooms.writable(scope, access=access, administrator=administrator)
+        report = consolidate_scope(rooms, written, policy or DEFAULT, access=access)
+        rooms.auditor.did(
+            "memory.change", principal, change="consolidate", scope=written.scope.text, merged=report.merged,
+            expired=dict(report.expired), summarised=report.summarised,
+        )  # fmt: skip
+        self._background.wake(rooms)
+        return report
+
     def grant(self, scope: str, to: str, *, tenant: str, revoke: bool = False) -> None:
         """Let a subject or a group write in a scope, `tenant` say, or no longer. For operators.
 
@@ -390,6 +417,7 @@ class Memory:
         with rooms.auditor.denials(principal, "memory.forget"):
             access = rooms.access(principal)
         gone = forget_items(rooms, select_items(rooms, given, access=access))
+        self._background.wake(rooms)
         receipt = issue(
             self._home, tenant=principal.tenant, by=principal.subject, about="memory " + ", ".join(sorted(given)),
             counts=gone.counts, strings=[row.text for row in gone.rows],
@@ -402,6 +430,8 @@ class Memory:
         """Stop what goes on in the background. Nothing is lost: it goes on when memory is next used."""
         self._background.close()
         with self._lock:
+            for rooms in self._rooms.values():
+                rooms.flush_recalled()
             self._rooms.clear()
 
     # -- rooms -------------------------------------------------------------------------------------------------------
@@ -432,13 +462,3 @@ class Memory:
         self, rooms: MemoryRooms, principal: Principal, item_ids: Sequence[str], *, query: str | None = None
     ) -> None:
         rooms.auditor.saw("memory.recall", principal, collection=None, query=query, items=list(item_ids))
-
-
-def _packed(items: list[MemoryItem], max_tokens: int, count: Callable[[Sequence[str]], list[int]]) -> list[MemoryItem]:
-    """Return the items that fit, in order; one that is too long gives way to shorter ones behind it."""
-    kept, left = [], max_tokens
-    for item, size in zip(items, count([item.text for item in items]), strict=True):
-        if size <= left:
-            kept.append(item)
-            left -= size
-    return kept

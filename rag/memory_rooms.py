@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter
+from indexes.errors import AccessDenied
 from indexes.memory_rows import MemoryRow
 from indexes.vocabulary import Acl, Principal
 from rag.lore.clock import from_micros
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from indexes.memory_index import MemoryIndex
     from indexes.settings import Settings
     from rag.auditing import Auditor
+
+
+_RECALLED_KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,24 @@ class MemoryRooms:
     auditor: Auditor
     settings: Settings
     _classes: dict[Acl, int] = field(default_factory=dict)
+    _recalled: dict[int, int] = field(default_factory=dict)
 
-    def access(self, principal: Principal) -> AccessFilter:
-        """Return what the principal may read at this moment; AccessDenied for another tenant's."""
-        return self.catalog.access(principal)
+    def check(self, principal: Principal) -> None:
+        """Refuse another tenant's principal before anything is done for it.
+
+        Raises:
+            AccessDenied: it is one.
+        """
+        if principal.tenant != self.catalog.tenant:
+            raise AccessDenied(principal)
+
+    def access(self, principal: Principal, *, view: Connection | None = None) -> AccessFilter:
+        """Return what the principal may read at this moment; AccessDenied for another tenant's.
+
+        Args:
+            view: of the catalog, begun just now, spares another one.
+        """
+        return self.catalog.access(principal, view=view)
 
     def writable(self, text: object, *, access: AccessFilter, administrator: bool = False) -> Written:
         """Return the scope, as one that the principal may write in.
@@ -77,6 +95,22 @@ class MemoryRooms:
 
         with self.catalog.read() as db:
             return list(db.execute(select(table.c.name).where(table.c.scope == scope)).scalars())
+
+    def note_recalled(self, rows: Iterable[MemoryRow], at: int) -> bool:
+        """Note that rows were recalled, for what decays unless it is; return whether it is time to write it down.
+
+        A crash loses some of it, which is no harm: an item then seems recalled a little earlier.
+        """
+        self._recalled.update((row.seq, at) for row in rows)
+        return len(self._recalled) >= _RECALLED_KEPT
+
+    def flush_recalled(self) -> None:
+        """Write down what was noted."""
+        noted, self._recalled = self._recalled, {}
+        if noted:
+            with self.catalog.write() as db:
+                update = "UPDATE memory_items SET recalled = ? WHERE seq = ?"
+                db.exec_driver_sql(update, [(at, seq) for seq, at in noted.items()])
 
     def class_of(self, acl: Acl) -> int:
         """Return the id of a scope's ACL class, making it if it is new; it never changes."""

@@ -415,3 +415,17 @@ def explained(data: Data) -> RenderableType:
         parts.append(plain("may read" if one["readable"] else "may not read", "green" if one["readable"] else "red"))
         parts.append(fields({name: value for name, value in said.items() if value}))
     return Group(*parts)
+
+
+def memory_measured(data: Data) -> RenderableType:
+    """Draw an evaluation of memory: recall and answers by category, then what was stored, then times."""
+    columns = ("", "evidence", "text@1000", "prompt@1000", "20 items", "questions", "contained", "F1", "abstained")
+    rows = []
+    for group, found in data["evidence"].items():
+        answers = data["answers"][group]
+        shares = [found["in_text@1000"], found["in_prompt@1000"], found["in_turns"]]
+        said = [answers["contained"], answers["token_f1"], answers["abstained"]]
+        cells = ["-" if share is None else f"{share:.3f}" for share in (*shares, *said)]
+        rows.append((group, found["turns"], *cells[:3], answers["questions"], *cells[3:]))
+    rest = {name: data[name] for name in ("file", "conversations", "unknown_evidence", "facts", "latency_ms")}
+    return Group(_table(columns, rows), measured(rest))

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from rag.lore import spans
 from rag.lore.holidays import HOLIDAYS, holiday
-from rag.lore.spans import Span
+from rag.lore.spans import Grain, Span
 
 
 class Role(StrEnum):
@@ -36,6 +36,8 @@ class Mention:
     span: Span
     role: Role
     reads: str
+    until: datetime | None = None
+    """Of what ends: "until June" ends before June, "until Friday" and "until the end of June" after it."""
 
 
 _NUMBERS = {
@@ -85,7 +87,8 @@ _SEASON = rf"(?P<season>{_any(spans.SEASONS)})"
 _HOLIDAY = rf"(?P<holiday>{_any(HOLIDAYS)})"
 
 _TRIGGER = re.compile(
-    rf"\d|\bago\b|\b(?:yesterday|today|tonight|tomorrow|last|this|next|past|previous|coming|since|until|till|for|weekend|now|(?:in|from)\b.*?\b(?:day|week|month|year)s?"
+    rf"\d|\bago\b|\b(?:yesterday|today|tonight|tomorrow|last|this|next|past|previous|coming|since|until|till|for|weekend|now|"
+    rf"(?:in|from)\b.*?\b(?:day|week|month|year)s?"
     rf"|{_any(_WEEKDAYS)}|{_any(_MONTHS)}|{_any(spans.SEASONS)}|{_any(HOLIDAYS)})\b",
     re.IGNORECASE,
 )
@@ -110,9 +113,10 @@ def find_dates(text: str, at: datetime, *, ahead: bool = False) -> list[Mention]
     """
     if not _TRIGGER.search(text):
         return []
+    habit = _HABIT.search(text) is not None
     found: list[Mention] = []
     for pattern, resolve in _RULES:
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text) if not (habit and "holiday" in pattern.groupindex) else ():
             first, last = match.span("named" if "named" in pattern.groupindex else 0)
             if any(first < other.end and other.start < last for other in found):
                 continue
@@ -136,15 +140,23 @@ def _mention(text: str, start: int, end: int, span: Span, *, lasted: bool) -> Me
         role = Role.SINCE
     elif word == "to" and _FROM.search(text, 0, start):
         role = Role.UNTIL
-    bare = bool(word) or text[end : end + 2] in {"'s", "’s"}
-    return Mention(start, end, span, role, span.label if bare else span.phrase)
+    bare = (bool(word) and not (word in _LOOSE and _RELATIVE.match(text, start))) or text[end : end + 2] in {"'s", "’s"}
+    included = span.grain in {Grain.DAY, Grain.WEEKEND} or "end of" in word
+    until = (span.end if included else span.start) if role is Role.UNTIL else None
+    return Mention(start, end, span, role, span.label if bare else span.phrase, until)
 
 
+_HABIT = re.compile(r"\b(?:usually|always|often|every|each|typically|traditionally)\b", re.IGNORECASE)
+"""\"We usually bake on Christmas" is of no one year."""
 _ROLES = {"since": Role.SINCE, "until": Role.UNTIL, "till": Role.UNTIL, "til": Role.UNTIL}
+_LOOSE = frozenset({"at", "in", "about", "near", "and", "or", "than", "with"})
+_RELATIVE = re.compile(r"(?:yesterday|today|tomorrow|tonight|last|this|next)\b|[\w ]+ ago\b", re.IGNORECASE)
+"""No preposition governs these: "at the shelter where I help yesterday"."""
 _RANGE = re.compile(r"\s*(?:to|till?|until|-|–|on\b|onwards?)", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\b[^.;]{3,30}\bto\s*$", re.IGNORECASE)
 _PREPOSITION = re.compile(
-    r"\b((?:since|until|till|til) the (?:end|start|beginning|middle) of|on|in|at|since|until|till|til|by|before|after|from|to|for|of|during|around|about|through|over|between|near|than|and|or"
+    r"\b((?:since|until|till|til) the (?:end|start|beginning|middle) of|on|in|at|since|until|till|til|by|before|after|from|to|for|"
+    r"of|during|around|about|through|over|between|near|than|and|or"
     r"|the(?: end| start| beginning| middle) of)\s+(?:(?:early|late|mid|the|back)[\s-]+)?$",
     re.IGNORECASE,
 )
@@ -247,7 +259,8 @@ def _ago(match: re.Match[str], today: date, ahead: bool) -> Span | None:
 
 
 @_rule(
-    rf"\b(?:in (?:about |around )?(?:{_FEW}|{_N}) {_UNIT}(?: from now|['’]s? time)?|(?:{_FEW.replace('few>', 'few2>')}|{_N.replace('n>', 'n2>')}) (?P<unit2>day|week|month|year)s? from (?:now|today))\b(?! of)"
+    rf"\b(?:in (?:about |around )?(?:{_FEW}|{_N}) {_UNIT}(?: from now|['’]s? time)?|(?:{_FEW.replace('few>', 'few2>')}|"
+    rf"{_N.replace('n>', 'n2>')}) (?P<unit2>day|week|month|year)s? from (?:now|today))\b(?! of)"
 )
 def _hence(match: re.Match[str], today: date, ahead: bool) -> Span | None:
     few, number, unit = (
@@ -261,7 +274,8 @@ def _hence(match: re.Match[str], today: date, ahead: bool) -> Span | None:
 
 
 @_rule(
-    rf"\b(?P<lasted>for)(?: about| around| over| almost| nearly| more than| the (?:last|past))? (?:{_FEW}|{_N}) {_UNIT}(?: (?:now|already))?\b(?! ago)"
+    rf"\b(?P<lasted>for)(?: about| around| over| almost| nearly| more than| the (?:last|past))? (?:{_FEW}|{_N}) {_UNIT}(?: (?:now|"
+    rf"already))?\b(?! ago)"
 )
 def _lasted(match: re.Match[str], today: date, ahead: bool) -> Span | None:
     unit = match["unit"].lower()
@@ -297,7 +311,7 @@ def _weekday(match: re.Match[str], today: date, ahead: bool) -> Span | None:
 
 @_rule(rf"\b(?:on )?(?P<day>{_any(name for name in _WEEKDAYS if len(name) > 3)}){_PART}\b(?!s)")
 def _bare_weekday(match: re.Match[str], today: date, ahead: bool) -> Span | None:
-    if not match[0][:2].lower() == "on" and not match[0][0].isupper():
+    if match[0][:2].lower() != "on" and not match[0][0].isupper():
         return None
     return _nearest_weekday(_WEEKDAYS[match["day"].lower()], today, ahead=ahead)
 
