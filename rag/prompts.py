@@ -186,12 +186,12 @@ def _texts(value: str | Sequence[Passage]) -> list[str]:
     )
 
 
-def boundary(shown: Iterable[str]) -> str:
-    """Return what marks a fence's ends: a digest of all that the prompt shows, and found in none of it."""
+def boundary(shown: Iterable[str], *, digits: int = _BOUNDARY_DIGITS) -> str:
+    """Return what marks a fence's ends: hexadecimal digits of a digest of all that the prompt shows, found in none of it."""
     texts = list(shown)
-    mark = digest(*texts)[:_BOUNDARY_DIGITS]
+    mark = digest(*texts)[:digits]
     while any(mark in text for text in texts):
-        mark = digest(mark, *texts)[:_BOUNDARY_DIGITS]
+        mark = digest(mark, *texts)[:digits]
     return mark
 
 

@@ -1,11 +1,11 @@
 """Packing of recalled items into a token budget, and their form in a prompt: dated, with who said it, fenced as data.
 
-    <<<MEMORY 4f0c...>>>
-    [7 May 2026]
+    <<<MEMORY 4f0c81d2>>>
+    7 May 2026
     Alice: I moved to Lisbon last week.
-    [9 May 2026]
+    9 May 2026
     - Alice lives in Lisbon. (since 1 May 2026)
-    <<<END 4f0c...>>>
+    <<<END 4f0c81d2>>>
 
 By date, as it was said: an answer to "when" needs the day that "last week" is counted from. Nothing in an item can begin a line of its own,
 end the fence, or speak to the model: see `rag.prompts`.
@@ -24,6 +24,8 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 _MISSES = 20
 """So many items in a row that do not fit end the packing: what shorter ones are behind them is worth little."""
+_A_MARK = "0a1b2c3d"  # digits and letters by turns take the most tokens
+_MARK_DIGITS = 8  # each costs a token or two of the budget; what in an item looks like a fence is disarmed besides
 LOW_TRUST = 0.5
 """Items below it are marked in a prompt."""
 
@@ -44,7 +46,7 @@ def pack(
     Cost: counts texts until the budget is spent.
     """
     misses = 0
-    left = max_tokens - (sum(count_tokens(_fence(""))) if framed else 0)
+    left = max_tokens - (sum(count_tokens(_fence(_A_MARK))) if framed else 0)
     chosen: dict[str, tuple[MemoryItem, int]] = {}
     headed: set[str] = set()
     for item in _unique(items):
@@ -77,7 +79,7 @@ def as_prompt(items: Sequence[MemoryItem]) -> str:
         if (day := _heading(item.time)) != heading:
             lines.append(heading := day)
         lines.append(_line(item))
-    first, last = _fence(boundary(lines))
+    first, last = _fence(boundary(lines, digits=_MARK_DIGITS))
     return "\n".join([first, *lines, last])
 
 
@@ -150,7 +152,7 @@ def _notes(item: MemoryItem) -> Iterable[str]:
 
 
 def _heading(time: datetime) -> str:
-    return f"[{_day(time)}]"
+    return _day(time)
 
 
 def _day(time: datetime) -> str:
@@ -158,4 +160,4 @@ def _day(time: datetime) -> str:
 
 
 def _fence(mark: str) -> tuple[str, str]:
-    return f"<<<MEMORY {mark or '0' * 24}>>>", f"<<<END {mark or '0' * 24}>>>"
+    return f"<<<MEMORY {mark}>>>", f"<<<END {mark}>>>"

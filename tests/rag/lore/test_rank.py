@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag.lore.clock import to_micros
 from rag.lore.periods import Period, asks_of_now, named_periods, nearness
 from rag.lore.rank import Candidates, query_terms, rank
 
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 OLD = datetime(2024, 1, 10, tzinfo=UTC)
 
@@ -117,6 +118,7 @@ def test_distrust_lowers_and_importance_lifts() -> None:
     assert best("a question", candidates(2, importance=[0.9, 0.1])) == 0
 
 
+@steady
 @given(
     st.lists(
         st.tuples(st.floats(-1, 1), st.sampled_from(["", "s", "t"]), st.sampled_from(["", "Anna", "Ben"])),
@@ -197,10 +199,12 @@ def test_a_day_that_the_calendar_has_not_is_near_to_nothing() -> None:
     assert nearness([Period(2025, 2, 30)], np.array([to_micros(NOW)], np.int64)).tolist() == [0]
 
 
+@steady
 @given(st.datetimes(datetime(2, 1, 1), datetime(9990, 1, 1)), st.integers(1, 12))
 def test_a_month_without_a_year_is_that_of_any_year(moment: datetime, month: int) -> None:
     near = nearness([Period(None, month)], np.array([to_micros(moment.replace(tzinfo=UTC))], np.int64))[0]
-    assert (near == 1) == (moment.month == month)
+    behind = (moment.month - month) % 12
+    assert near == 1 if behind == 0 else near == 0 if behind > 2 else 0 <= near <= 1
 
 
 @pytest.mark.parametrize(
