@@ -98,6 +98,7 @@ class Memory:
             text: a text, or messages `{"role", "content"}` with, if they like, `speaker` (or `name`) and `time` of their own.
             scope: whom it belongs to: `user`, `session`, `agent:NAME`, `team:NAME` or `tenant`; see `rag.lore.scopes`.
             session: of the conversation.
+            speaker: who said the text; of messages, those whose role is `role` and that name nobody themselves.
             time: when it was said; default now. ISO 8601 text will do.
             role: of a text: `user`, `assistant`, `tool` or `system`.
             administrator: the caller has checked that the principal may write in every scope.

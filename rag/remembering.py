@@ -68,7 +68,8 @@ def read_messages(
             raise ConfigError(f'{where} is no message: write {{"role": "user", "content": "..."}}')
         own = message.get("time")
         at = base if own is None else check_past(read_time(own, f"{where}.time"), f"{where}.time", now=now)
-        who = message.get("speaker") or message.get("name") or speaker or ""
+        spoken = speaker if message.get("role", role) == role else None  # it names the user, not who answers
+        who = message.get("speaker") or message.get("name") or spoken or ""
         said.append(
             Said(
                 check_text(message.get("content"), where, max_chars),

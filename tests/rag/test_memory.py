@@ -50,6 +50,12 @@ def test_what_was_said_is_found_by_its_speaker_alone_with_its_source_and_date(mi
     assert mill.memory.get(said.id, principal=BOB) is None
 
 
+def test_the_speaker_of_a_conversation_is_its_user_and_not_who_answers(mill: Loremill) -> None:
+    messages = [{"role": "user", "content": "The kiln is red"}, {"role": "assistant", "content": "I noted the kiln"}]
+    said = mill.memory.remember(messages, principal=ALICE, speaker="Alice")
+    assert [one.speaker for one in said] == ["Alice", ""]
+
+
 def test_a_tenant_that_holds_nothing_recalls_nothing_and_no_room_is_made_for_it(mill: Loremill) -> None:
     nobody = Principal("elsewhere", "user:alice")
     assert mill.memory.recall("kiln", principal=nobody) == []
