@@ -94,7 +94,9 @@ def test_what_the_episodes_do_not_bear_out_is_dropped_and_counted(server: Script
 
 
 @pytest.mark.parametrize(
-    "reply", ["no facts today", "{broken", '{"facts": 3}', "[" * 5000, status(500), status(401, "bad key")], ids=str
+    "reply",
+    ["no facts today", "{broken", '{"facts": 3}', "[" * 5000, status(500), status(401, "bad key")],
+    ids=["prose", "torn", "no list", "deep", "status 500", "status 401"],
 )
 def test_a_model_that_fails_leaves_what_the_rules_find(server: Scripted, reply: object) -> None:
     said = episodes(*TALK)
