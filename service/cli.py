@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from indexes.errors import LoremillError
-from service import cli_acl, cli_admin, cli_audit, cli_eval, cli_ingest, cli_release, cli_serve, render
+from service import cli_acl, cli_admin, cli_audit, cli_eval, cli_ingest, cli_mcp, cli_memory, cli_release, cli_serve, render
 from service.console import (
     INTERNAL,
     INTERRUPTED,
@@ -113,9 +113,11 @@ app.add_typer(cli_admin.principals, name="principals")
 app.add_typer(cli_admin.keys, name="keys")
 app.add_typer(cli_acl.acl, name="acl")
 app.add_typer(cli_release.release, name="release")
+app.add_typer(cli_memory.memory, name="memory")
 app.add_typer(cli_audit.audit, name="audit")
 app.add_typer(cli_eval.evaluation, name="eval")
 app.command("serve")(cli_serve.serve)
+app.command("mcp")(cli_mcp.mcp)
 app.command("doctor")(cli_serve.doctor)
 
 

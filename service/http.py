@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
 from starlette.types import Scope
 
 from service import (
@@ -16,12 +17,15 @@ from service import (
     routes_chat,
     routes_documents,
     routes_ingestions,
+    routes_memories,
     routes_query,
     routes_releases,
     routes_system,
 )
 from service.auth import bearer
 from service.identify import Identifier
+from service.mcp import PATH as MCP
+from service.mcp import McpEndpoint
 from service.middleware import Authentication, BodyLimit, RequestContext
 from service.telemetry import Metrics
 from service.tokens import token_verifier
@@ -55,10 +59,12 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.worker = IngestionWorker(mill, app.state.metrics)
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
-        routes_releases.router,
+        routes_releases.router, routes_memories.router,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)
+    app.state.mcp = McpEndpoint(mill, max_bytes=QUERY_BYTES)
+    app.router.routes.append(Route(MCP, app.state.mcp))
     problems.install(app)
     _declare_problem(app)
     # The last added is the first to see a request.
@@ -71,11 +77,12 @@ def create_app(mill: Loremill) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The worker lives as long as the application."""
+    """The worker and the session manager of MCP live as long as the application."""
     worker: IngestionWorker = app.state.worker
     worker.start()
     try:
-        yield
+        async with app.state.mcp.run():
+            yield
     finally:
         await run_in_threadpool(worker.close)
 

@@ -22,7 +22,7 @@ def plain(value: object, style: str = "") -> Text:
     return Text(_CONTROL.sub("", str(value)), style=style)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(plain("" if cell is None else cell) for cell in row))
@@ -30,7 +30,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 
 def fields(data: Data) -> RenderableType:
-    return _table(("field", "value"), data.items())
+    return table(("field", "value"), data.items())
 
 
 def snippet(text: str, query: str) -> Text:
@@ -126,12 +126,12 @@ def planned(data: Data) -> RenderableType:
 
 
 def _counted(data: Data) -> tuple[RenderableType, RenderableType]:
-    return _table(("documents", ""), data["documents"].items()), _table(("chunks", ""), data["chunks"].items())
+    return table(("documents", ""), data["documents"].items()), table(("chunks", ""), data["chunks"].items())
 
 
 def _quarantine(data: Data) -> RenderableType:
     rows = [(item["uri"], item["stage"], item["error"], item["message"]) for item in data["quarantine"]]
-    return _table(("uri", "stage", "error", "message"), rows)
+    return table(("uri", "stage", "error", "message"), rows)
 
 
 def quarantined(data: Data) -> RenderableType:
@@ -142,10 +142,10 @@ def descended(data: Data) -> RenderableType:
     """Draw a chunk's lineage, the chunk first and its builds last."""
     parts: list[RenderableType] = [Text.assemble("Chunk ", plain(data["chunk_id"], "bold"))]
     parts += [
-        _table((name.replace("_", " "), ""), data[name].items()) for name in ("chunk", "document", "source", "made_by")
+        table((name.replace("_", " "), ""), data[name].items()) for name in ("chunk", "document", "source", "made_by")
     ]
     names = ("build", "live", "embedder", "chunker", "vector_index")
-    return Group(*parts, _table(names, [[build[name] for name in names] for build in data["builds"]]))
+    return Group(*parts, table(names, [[build[name] for name in names] for build in data["builds"]]))
 
 
 def verified(data: Data) -> RenderableType:
@@ -178,7 +178,7 @@ def accesses(data: Data) -> RenderableType:
         ]
         rows += seen or [(*head, event["detail"].get("document_id"), None, None)]
     columns = ("seq", "time", "who", "what", "via", "collection", "document", "chunk", "by rule")
-    return _table(columns, rows) if rows else Text("No such events.", style="yellow")
+    return table(columns, rows) if rows else Text("No such events.", style="yellow")
 
 
 def pruned(data: Data) -> RenderableType:
@@ -194,7 +194,7 @@ def principals(data: Data) -> RenderableType:
         (row["name"], row["tenant"], row["subject"], ", ".join(row["groups"]), "yes" if row["active"] else "no")
         for row in data["principals"]
     ]
-    return _table(("name", "tenant", "subject", "groups", "active"), rows)
+    return table(("name", "tenant", "subject", "groups", "active"), rows)
 
 
 def key_made(data: Data) -> RenderableType:
@@ -214,17 +214,17 @@ def key_revoked(data: Data) -> RenderableType:
 
 def keys(data: Data) -> RenderableType:
     names = ("key_id", "principal", "role", "label", "created", "revoked")
-    return _table(names, [[row[name] for name in names] for row in data["keys"]])
+    return table(names, [[row[name] for name in names] for row in data["keys"]])
 
 
 def releases(data: Data) -> RenderableType:
     names = ("id", "collection", "live", "build", "prompt", "generator", "created", "gate")
-    return _table(names, [[row[name] for name in names] for row in data["releases"]])
+    return table(names, [[row[name] for name in names] for row in data["releases"]])
 
 
 def release_diff(data: Data) -> RenderableType:
     rows = [(name, change["before"], change["after"]) for name, change in data["changed"].items()]
-    return _table(("", data["before"], data["after"]), rows) if rows else plain("They are made of the same.")
+    return table(("", data["before"], data["after"]), rows) if rows else plain("They are made of the same.")
 
 
 def moved(data: Data) -> RenderableType:
@@ -235,21 +235,21 @@ def moved(data: Data) -> RenderableType:
 
 def moves(data: Data) -> RenderableType:
     names = ("at", "kind", "release", "previous", "by", "reason")
-    return _table(names, [[row[name] for name in names] for row in data["history"]])
+    return table(names, [[row[name] for name in names] for row in data["history"]])
 
 
 def gates(data: Data) -> RenderableType:
     names = ("created", "verdict", "candidate", "baseline", "dataset")
-    return _table(names, [[row[name] for name in names] for row in data["gates"]])
+    return table(names, [[row[name] for name in names] for row in data["gates"]])
 
 
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
-    parts: list[RenderableType] = [_table(("", ""), head)]
+    parts: list[RenderableType] = [table(("", ""), head)]
     for name, group in data.items():
         if isinstance(group, Mapping) and group:
-            parts.append(_table((name.replace("_", " "), ""), [(key, _figure(value)) for key, value in group.items()]))
+            parts.append(table((name.replace("_", " "), ""), [(key, _figure(value)) for key, value in group.items()]))
         elif isinstance(group, list) and group:
             parts += [Text(f"{name}: {len(group)}", style="bold yellow"), *(plain(f"  {item}") for item in group)]
     return Group(*parts)
@@ -272,9 +272,9 @@ def gate(data: Data) -> RenderableType:
     return Group(
         Text(data["verdict"], style=style),
         *(plain(f"  {reason}") for reason in data["reasons"]),
-        _table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
+        table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
         *needed,
-        _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
+        table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
     )
 
@@ -292,7 +292,7 @@ def trend(data: Data) -> RenderableType:
     ]
     broken = [plain(f"not read: {one['path']}: {one['error']}", "yellow") for one in data["broken"]]
     header = ("metric", "made", "verdict", "candidate", "interval")
-    return Group(_table(("made", *names[1:]), runs), _table(header, values), *broken)
+    return Group(table(("made", *names[1:]), runs), table(header, values), *broken)
 
 
 def _past(value: Data) -> tuple[str, str]:
@@ -304,7 +304,7 @@ def checked_dataset(data: Data) -> RenderableType:
     """Draw a dataset's counts and its problems."""
     counts = {name: value for name, value in data.items() if name != "problems"}
     problems = [(row["line"] or "-", row["id"] or "-", row["problem"]) for row in data["problems"]]
-    return Group(fields(counts), _table(("line", "id", "problem"), problems)) if problems else fields(counts)
+    return Group(fields(counts), table(("line", "id", "problem"), problems)) if problems else fields(counts)
 
 
 def leak_audit(data: Data) -> RenderableType:
@@ -319,7 +319,7 @@ def leak_audit(data: Data) -> RenderableType:
             "The audit failed." if data["first"] else "Nothing was at stake, which proves nothing.", style="bold red"
         )
     )
-    return Group(_table(("door", *names), doors), *(plain(f"  {fault}", "red") for fault in data["first"]), verdict)
+    return Group(table(("door", *names), doors), *(plain(f"  {fault}", "red") for fault in data["first"]), verdict)
 
 
 def _figure(value: object) -> str:
@@ -333,7 +333,7 @@ def _figure(value: object) -> str:
 def examined(data: Data) -> RenderableType:
     marks = {(True, False): "ok", (True, True): "ok", (False, True): "not there", (False, False): "FAULT"}
     rows = [(check["name"], marks[check["ok"], check["optional"]], check["detail"]) for check in data["checks"]]
-    return _table(("what", "", "detail"), rows)
+    return table(("what", "", "detail"), rows)
 
 
 def serving(data: Data) -> RenderableType:
@@ -360,7 +360,7 @@ def acl_rules(data: Data) -> RenderableType:
         )
         for rule in data["rules"]
     ]
-    return _table(("rule", "about", "allow", "deny", "set", "by"), rows)
+    return table(("rule", "about", "allow", "deny", "set", "by"), rows)
 
 
 def explained(data: Data) -> RenderableType:
