@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.audit_chain import Sealer
 from indexes.audit_read import AuditQuery, read_records
+from indexes.audit_redact import Wanted, redact, texts
+from indexes.audit_texts import FIELD, committed
 from indexes.audit_verify import AuditVerdict, verify_log
 from indexes.audit_write import AuditWriter, new_event, stamp
 from indexes.errors import ConfigError
@@ -46,7 +48,15 @@ class AuditKind(StrEnum):
     ACT_AS = "act-as"
     RELEASE = "release"
     """A release was made, promoted or rolled back, or a gate was recorded."""
+    REMEMBER = "memory.remember"
+    RECALL = "memory.recall"
+    MEMORY_CHANGE = "memory.change"
+    """An item was updated, a decision undone, or old sessions consolidated."""
+    SHARE = "memory.share"
+    FORGET = "memory.forget"
     RETENTION = "retention"
+    ERASURE = "erasure"
+    """Something was erased for good, or text was taken out of this log."""
     RECOVERED = "recovered"
     """Written by the log itself: what it found amiss when it was next appended to."""
 
@@ -129,20 +139,20 @@ class AuditLog:
         Args:
             subject: as whom it was done; `actor` is who really did it, where that is somebody else.
             via: `library`, `cli`, `key:ID` or `token`.
-            query: what was asked; kept only by a log that keeps queries.
+            query: what was asked; kept only by a log that keeps queries, and beside the chain, so that it can be erased.
             detail: more about it, in JSON; `document_id` there is found by `read`. Never text of documents.
         Raises:
             IndexBackendError: it could not be written, and nothing of it is left in the log.
             ConfigError: the log was written with another key.
         """
-        more = dict(detail or {})
+        more, text = dict(detail or {}), b""
         if query is not None and self._keep_queries:
-            more["query"] = query
+            more[FIELD], text = committed(query)
         event = new_event(
             _kind(kind), subject=subject, actor=actor, via=via, collection=collection, build=build, release=release,
             chunks=[chunk.to_json() for chunk in chunks], detail=more,
         )  # fmt: skip
-        seq, began_segment = self._writer.append(event)
+        seq, began_segment = self._writer.append(event, text)
         if began_segment and self._keep:
             self.prune(self._clock() - self._keep)
         return seq
@@ -188,6 +198,27 @@ class AuditLog:
             after_seq=after_seq,
         )
         return islice(read_records(self._folder, self._sealer, query), limit)
+
+    def texts(self) -> Iterator[tuple[dict[str, Any], str]]:
+        """Yield each record that has a text, and the text; for erasing."""
+        return texts(self._folder, self._sealer)
+
+    def redact(self, wanted: Wanted, *, subject: str, detail: Mapping[str, Any] | None = None) -> int:
+        """Erase the texts that are wanted, and return how many; a record says of which records. The log verifies as before.
+
+        A log of an earlier version, with text inside its records, is written anew if one of those goes: its records get new hashes, and of
+        the heads that were noted elsewhere only the very last one is still recognised.
+
+        Args:
+            wanted: told each record that has a text, and the text.
+            subject: who erases.
+            detail: more about it. Never text.
+        Raises:
+            IndexBackendError: a record was changed; nothing is erased.
+        Cost: reads all of it, and lets no append in meanwhile.
+        """
+        event = new_event(AuditKind.ERASURE.value, subject=subject, detail=dict(detail or {}))
+        return redact(self._writer, wanted, event)
 
     def prune(self, before: datetime) -> int:
         """Remove the segments all of whose records are older, and return how many records that were.

@@ -10,6 +10,7 @@ from typing import Any
 
 from indexes.audit_chain import Sealer, json_bytes
 from indexes.audit_files import read_lines, segment_path, take_snapshot
+from indexes.audit_texts import FIELD, commitment_of, read_lines_of_texts, text_of
 from indexes.errors import IndexBackendError
 
 
@@ -54,6 +55,7 @@ def read_records(folder: Path, sealer: Sealer, query: AuditQuery) -> Iterator[di
     segments = take_snapshot(folder).segments
     needles = query.needles()
     for number in _segments_that_matter(folder, sealer, segments, query):
+        texts = None
         for place, line in enumerate(read_lines(folder, number, size=segments[number]), 1):
             if not line.endswith(b"\n") or not all(needle in line for needle in needles):
                 continue
@@ -64,6 +66,9 @@ def read_records(folder: Path, sealer: Sealer, query: AuditQuery) -> Iterator[di
             if query.until is not None and record["time"] >= query.until:
                 return
             if query.holds(record):
+                if commitment_of(record) is not None:
+                    texts = read_lines_of_texts(folder, number) if texts is None else texts
+                    record["detail"][FIELD] = text_of(record, texts)
                 yield record
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from indexes.audit_chain import Head, Sealer
 from indexes.audit_files import HEAD, Snapshot, read_lines, segment_numbers, segment_path, take_snapshot
+from indexes.audit_texts import commitment_of, outside, read_lines_of_texts, redacted_ranges
 from indexes.audit_write import RECOVERED, TORN
 from indexes.errors import ConfigError
 
@@ -68,6 +69,9 @@ class _Walk:
         self._segments = seen.segments
         self._faults: list[AuditFault] = []
         self._records = 0
+        self._texts: Mapping[str, object] = {}
+        self._without_text: dict[int, tuple[int, int]] = {}
+        self._redacted: list[tuple[int, int]] = []
         self._head = self._read_head(seen.head)
         start = self._head or Head()
         self._seq, self._hash = start.anchor_seq, start.anchor
@@ -84,6 +88,7 @@ class _Walk:
                 break
             self._walk(number)
         self._compare_with_head()
+        self._compare_with_redactions()
         if not self._expected_found:
             why = "the log was rewritten or cut back, or retention has removed the record"
             self._fault(HEAD, None, f"no record has the expected hash: {why}")
@@ -110,6 +115,7 @@ class _Walk:
         if number not in self._segments:
             self._fault(number, None, "the segment is missing")
             return
+        self._texts = read_lines_of_texts(self._folder, number)
         end = 0
         for place, line in enumerate(read_lines(self._folder, number, size=self._segments[number]), 1):
             if len(self._faults) >= MOST_FAULTS:
@@ -133,11 +139,20 @@ class _Walk:
             why = f"when this was written, the log was at fault ({reason})"
             self._fault(number, place, f"{why}: records before it may be missing or changed")
         self._records += 1
+        if (digest := commitment_of(record)) is not None and digest not in self._texts:
+            self._without_text[seq] = (number, place)
+        self._redacted += redacted_ranges(record)
+        self._expected_found |= record["detail"].get("rewrote_head") == self._expected
         self._seq, self._hash = seq, record["hash"]
         self._expected_found |= self._hash == self._expected
         if self._head and (self._head.seq, self._head.hash) == (seq, self._hash):
             # The head of a segment that was only begun names the last record of the one before.
             self._head_found = (self._head.segment, self._head.size) in {(number, end), (number + 1, 0)}
+
+    def _compare_with_redactions(self) -> None:
+        for seq in outside(self._without_text, self._redacted):
+            number, place = self._without_text[seq]
+            self._fault(number, place, "the text that the record speaks of is missing or changed; no erasure says so")
 
     def _compare_with_head(self) -> None:
         if self._head is None or self._head_found:

@@ -17,11 +17,15 @@ from typing import Any
 
 from indexes.audit_chain import Head, Sealer
 from indexes.audit_files import locked_head, read_head, read_lines, segment_numbers, segment_path, segment_size
+from indexes.audit_texts import texts_path
 from indexes.errors import ConfigError, IndexBackendError
 
 RECOVERED = "recovered"
 TORN = "torn"
 """Why a log was `recovered`: a crash cut off a record before its `append` returned. Every other reason is a fault."""
+
+NEW = ".new"
+"""Ends the names of files that a rewriting of the whole log has written and not yet put in place."""
 
 _Trouble = Mapping[str, Any] | None
 
@@ -51,56 +55,65 @@ class AuditWriter:
     segment_records: int
     clock: Callable[[], datetime]
 
-    def append(self, event: Mapping[str, Any]) -> tuple[int, bool]:
-        """Return the new record's number, and whether it began a segment."""
-        with self._locked() as file:
-            head, trouble = self._standing(file)
-            written = self._write(file, head, event, trouble)
+    def append(self, event: Mapping[str, Any], text: bytes = b"") -> tuple[int, bool]:
+        """Return the new record's number, and whether it began a segment.
+
+        Args:
+            text: the line of `audit_texts` that keeps what the record speaks of.
+        """
+        with self.locked() as file:
+            head, trouble = self.standing(file)
+            written = self.write(file, head, event, trouble, text)
         return written.seq, written.segment > head.segment
 
     def prune(self, before: str) -> int:
         """See `AuditLog.prune`. The head is moved before files go: a crash leaves files that the next call removes."""
-        with self._locked() as file:
-            head, trouble = self._standing(file)
+        with self.locked() as file:
+            head, trouble = self.standing(file)
             if trouble is None and head.count and head.time < before:
                 head = head.next_segment()  # an idle log's last segment is old as a whole
-                self._put_head(file, head)
+                self.put_head(file, head)
             kept = self._without_older(head, before)
             removed = kept.anchor_seq - head.anchor_seq
             if kept.first > head.first:
                 detail = {"before": before, "records": removed, "seq": kept.anchor_seq, "hash": kept.anchor}
                 event = new_event("retention", subject="service:loremill", detail=detail)
-                written = self._write(file, head, event, trouble)
+                written = self.write(file, head, event, trouble)
                 kept = replace(written, first=kept.first, anchor_seq=kept.anchor_seq, anchor=kept.anchor)
-                self._put_head(file, kept)
+                self.put_head(file, kept)
             for number in segment_numbers(self.folder):
                 if number < kept.first:
+                    if (beside := texts_path(self.folder, number)).exists():
+                        beside.unlink()
                     segment_path(self.folder, number).unlink()
         return removed
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def locked(self) -> Iterator[int]:
         try:
             with locked_head(self.folder) as file:
                 yield file
         except OSError as error:
             raise IndexBackendError(f"the audit log in the home cannot be written: {error.strerror}") from error
 
-    def _standing(self, file: int) -> tuple[Head, _Trouble]:
+    def standing(self, file: int) -> tuple[Head, _Trouble]:
         """Return where the chain stands, and what is amiss, if anything is."""
         raw = read_head(file)
         if not raw and not segment_numbers(self.folder):
-            self._put_head(file, Head())  # before the first record, so that a missing head is never a crash's doing
+            self.put_head(file, Head())  # before the first record, so that a missing head is never a crash's doing
             return Head(), None
         head = Head.decode(raw, self.sealer)
         if head is None:
             os.ftruncate(file, 0)  # it may be longer than a head
             return self._rebuilt(), {"reason": "the head was missing or changed"}
         size = segment_size(self.folder, head.segment)
+        if size < head.size:
+            finish_rewriting(self.folder, head)
+            size = segment_size(self.folder, head.segment)
         return (head, None) if size == head.size else self._caught_up(head, size)
 
     def _caught_up(self, head: Head, size: int) -> tuple[Head, _Trouble]:
-        """As `_standing`, for a segment of another size than the head says."""
+        """As `standing`, for a segment of another size than the head says."""
         rest = b""
         for line in read_lines(self.folder, head.segment, start=head.size, size=size):
             record = self.sealer.open_record(line)
@@ -127,8 +140,8 @@ class AuditWriter:
                 break
         return head
 
-    def _write(self, file: int, head: Head, event: Mapping[str, Any], trouble: _Trouble) -> Head:
-        """Write a record, before it what was amiss, and the head after both."""
+    def write(self, file: int, head: Head, event: Mapping[str, Any], trouble: _Trouble, text: bytes = b"") -> Head:
+        """Write a record, before it what was amiss and the text that it speaks of, and the head after all."""
         now = max(stamp(self.clock()), head.time)  # a clock that goes back must not put later records in an earlier day
         torn = trouble is not None and trouble["reason"] == TORN
         new_day = head.count > 0 and head.time[:10] < now[:10]
@@ -144,9 +157,13 @@ class AuditWriter:
         if torn:
             os.truncate(segment_path(self.folder, before.segment), before.size)
         if head.size == 0:
-            self._put_head(file, head)  # a crash then leaves what it wrote where the head says
+            self.put_head(file, head)  # a crash then leaves what it wrote where the head says
+        if (
+            text
+        ):  # before the record: a crash between leaves a text that none speaks of, and that goes with the next erasure
+            self._extend(texts_path(self.folder, head.segment), text)
         self._extend(segment_path(self.folder, head.segment), lines)
-        self._put_head(file, after)
+        self.put_head(file, after)
         return after
 
     def _extend(self, path: Path, lines: bytes) -> None:
@@ -175,7 +192,7 @@ class AuditWriter:
         finally:
             os.close(folder)
 
-    def _put_head(self, file: int, head: Head) -> None:
+    def put_head(self, file: int, head: Head) -> None:
         os.pwrite(file, head.encode(self.sealer), 0)
 
     def _without_older(self, head: Head, before: str) -> Head:
@@ -195,3 +212,10 @@ class AuditWriter:
             last = b"".join(read_lines(self.folder, number, start=max(size - window, 0), size=size))
             window *= 4
         return self.sealer.open_record(last.splitlines(keepends=True)[-1]) if last else None
+
+
+def finish_rewriting(folder: Path, head: Head) -> None:
+    """Put in place what a rewriting of the log wrote, once the head names it. The last segment comes last: while it is missing, this is not done."""
+    waiting = (path for path in folder.glob(f"*{NEW}") if int(path.name[:6]) in range(head.first, head.segment + 1))
+    for path in sorted(waiting, key=lambda path: (path.name.endswith(f"{head.segment:06d}.jsonl{NEW}"), path.name)):
+        os.replace(path, path.with_name(path.name.removesuffix(NEW)))

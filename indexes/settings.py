@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
     )
     cache_chars: int = Field(32_000_000, ge=0, description="most characters of them")
+    memory_max_chars: int = Field(100_000, ge=1, description="longer texts are not remembered")
+    memory_max_messages: int = Field(10_000, ge=1, description="most messages remembered at once")
+    memory_cache_mb: int = Field(2048, ge=1, description="memory of each tenant that is kept ready to be searched")
     recall_sample: int = Field(
         500, ge=0, description="one in so many approximate searches is checked by an exact one, for /metrics; 0: none"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -17,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 metadata = MetaData()
 
@@ -275,6 +276,112 @@ embeddings = Table(
     Column("model_id", String, primary_key=True),
     Column("text_hash", String, primary_key=True),
     Column("vector", LargeBinary, nullable=False, comment="float32, little-endian"),
+)
+
+# -- memory: times are microseconds since 1970, UTC ----------------------------------------------------------------------
+
+memory_items = Table(
+    "memory_items",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="grows, never used again"),
+    Column("id", String, nullable=False, comment="of the item; its versions share it"),
+    Column("class_id", Integer, nullable=False, comment="ACL class of its scope: who may read it"),
+    Column("scope", String, nullable=False, comment="user, session, agent:NAME, team:NAME or tenant"),
+    Column("kind", String, nullable=False, comment="episode, fact or profile"),
+    Column("text", Text, nullable=False),
+    *(Column(name, String, nullable=False, default="") for name in ("speaker", "role", "session")),
+    *(
+        Column(name, String, nullable=False, default="", comment="of facts")
+        for name in ("subject", "relation", "value")
+    ),
+    *(Column(name, Boolean, nullable=False, default=False, comment="of facts") for name in ("negated", "single")),
+    Column("time", BigInteger, nullable=False, comment="when it happened; of facts, that of the newest source"),
+    Column("recorded", BigInteger, nullable=False, comment="when memory knew it: as it was said, or changed by hand"),
+    Column("stored", BigInteger, nullable=False, comment="when this row was written"),
+    Column("retired", BigInteger, comment="when memory stopped to say so"),
+    Column("valid_from", BigInteger),
+    Column("valid_to", BigInteger),
+    Column("closed", BigInteger, comment="when memory learned of valid_to from something newer"),
+    *(Column(name, Float, nullable=False) for name in ("trust", "importance", "confidence")),
+    Column("metadata", JSON, nullable=False),
+    Column("conflicts", JSON, nullable=False, comment="ids of items that say otherwise, undecided"),
+    Column("reinforced", Integer, nullable=False, default=0, comment="how often it was said again"),
+    Column("recalled", BigInteger, comment="when it was last recalled"),
+    Column("by", String, nullable=False, comment="subject of who had it remembered or shared"),
+    Column("shared_from", String, comment="id of the item that this is a copy of"),
+    Column("changed", Integer, nullable=False, comment="epoch of its class at its last change"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "memory_items_now", memory_items.c.id, unique=True,
+    sqlite_where=memory_items.c.retired.is_(None), postgresql_where=memory_items.c.retired.is_(None),
+)  # fmt: skip
+Index("memory_items_by_id", memory_items.c.id)
+Index("memory_items_by_change", memory_items.c.class_id, memory_items.c.changed)
+Index("memory_items_by_session", memory_items.c.class_id, memory_items.c.session)
+Index("memory_items_by_subject", memory_items.c.class_id, memory_items.c.subject, memory_items.c.relation)
+Index("memory_items_by_origin", memory_items.c.shared_from)
+
+memory_vectors = Table(
+    "memory_vectors",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("model_id", String, nullable=False),
+    Column("vector", LargeBinary, nullable=False, comment="float32, little-endian"),
+    Column("terms", LargeBinary, nullable=False, comment="uint32 digests of its terms, in order"),
+    comment="what is searched; apart, so that a changed validity rewrites none of it",
+)
+
+memory_sources = Table(
+    "memory_sources",
+    metadata,
+    Column("item_id", String, primary_key=True, comment="of a fact or a profile entry"),
+    Column("episode_id", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+Index("memory_sources_by_episode", memory_sources.c.episode_id)
+
+memory_classes = Table(
+    "memory_classes",
+    metadata,
+    Column("class_id", Integer, primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="grows with every change of its items"),
+    Column("gone", Integer, nullable=False, comment="epoch of the last one that deleted rows"),
+    comment="the ACL classes that hold memory",
+)
+
+memory_pending = Table(
+    "memory_pending",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="of an episode from which no facts were derived yet"),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("error", String, nullable=False, default=""),
+)
+
+memory_events = Table(
+    "memory_events",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="grows"),
+    Column("event_id", String, nullable=False, comment="of a decision; it may touch several items, each has a row"),
+    Column("item_id", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String, nullable=False, comment="subject, or auto"),
+    Column("reason", String, nullable=False),
+    Column("before", JSON(none_as_null=True), comment="the columns that changed, as they were; null: the item is new"),
+    Column("undone", BigInteger),
+    sqlite_autoincrement=True,
+    comment="what was decided about items, so that it can be undone; goes with its item",
+)
+Index("memory_events_by_event", memory_events.c.event_id)
+Index("memory_events_by_item", memory_events.c.item_id, memory_events.c.seq)
+
+memory_writers = Table(
+    "memory_writers",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("name", String, primary_key=True, comment="a subject or a group that may write there"),
+    comment="granted by hand, above what follows from a scope",
 )
 
 # -- staging: what an ingestion prepares before its commit, in a database of its own that is attached as `staged` --------

@@ -41,7 +41,7 @@ class Auditor:
         kind: AuditKind | str,
         principal: Principal,
         *,
-        collection: str,
+        collection: str | None,
         seen: Sequence[SeenChunk] = (),
         build: str | None = None,
         release: str | None = None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from indexes.settings import Settings
     from rag.answer import Answer, AnswerEvent
     from rag.auditing import Auditor
+    from rag.memory import Memory
     from rag.remote import RemoteLoremill
     from rag.retrieve import SearchResult
     from rag.tenant import Tenant
@@ -72,6 +73,8 @@ class Loremill(Ingesting, Governing, Releasing):
 
     def close(self) -> None:
         """Close every catalog. Nothing is lost if this is never called."""
+        if (memory := self.__dict__.pop("memory", None)) is not None:
+            memory.close()
         with self._lock:
             for tenant in self._tenants.values():
                 tenant.close()
@@ -290,6 +293,13 @@ class Loremill(Ingesting, Governing, Releasing):
         from indexes.directory import Directory
 
         return Directory.open(self.home, changed=self._directory_changed)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What agents remember; see `rag.memory`."""
+        from rag.memory import Memory
+
+        return Memory(self.home, self.settings, self._tenant, lambda: self.embedder)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -94,6 +94,11 @@ class FactDraft:
         valid_from, valid_to: when it holds; None is open.
         importance, confidence: in [0, 1].
         sources: ids of the episodes that it rests on.
+        event: it happened within valid_from to valid_to; that it did stays true afterwards. What holds at a moment: `rag.lore.reconcile.holds`.
+        ended: a denial that says that something held before and does no longer.
+        told: when the newest of its sources was said; None where unknown.
+        began_by: by when at the latest it began, where valid_from is only the first day of "last week".
+        trust: the least of its sources, in [0, 1].
     """
 
     text: str
@@ -108,6 +113,11 @@ class FactDraft:
     valid_to: datetime | None = None
     importance: float = 0.5
     confidence: float = 0.8
+    event: bool = False
+    ended: bool = False
+    told: datetime | None = None
+    began_by: datetime | None = None
+    trust: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,24 @@ class Decision:
     ends: datetime | None = None
     """For close and retract: when the validity of those ends."""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEvent:
+    """A decision about an item, as `history` tells it; `restore` undoes it by its id, which the other items that it touched share.
+
+    `before` has what it changed, as it was; empty where the item is new.
+    """
+
+    id: str
+    item_id: str
+    action: str
+    at: datetime
+    by: str
+    """A subject, or `auto`."""
+    reason: str
+    before: Mapping[str, Any] = field(default_factory=dict)
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,190 @@
+"""Forget: rows, vectors, words, links and history of items are deleted in one transaction; what was derived from them falls too.
+
+A fact whose sources are all gone is deleted. One that keeps some is deleted and derived anew from those, since its words may be those of
+the one that is gone. What a deleted fact had closed holds again; copies that were shared of a deleted item are deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from indexes.access import AccessFilter
+from indexes.batches import batched
+from indexes.errors import AccessDenied
+from indexes.memory_rows import MemoryRow, delete, find, raise_epoch
+from rag.lore.clock import read_time, to_micros
+from rag.lore.items import Kind
+from rag.lore.scopes import SESSION, scope_of
+from rag.memory_rooms import MemoryRooms
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was deleted: every version of every item, and the episodes from which facts are to be derived anew."""
+
+    rows: tuple[MemoryRow, ...]
+    anew: tuple[str, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def forget_items(rooms: MemoryRooms, item_ids: Iterable[str]) -> Forgotten:
+    """Delete items with all that follows from them, in one transaction. Whether the caller may is the caller's to check."""
+    with rooms.catalog.write() as db:
+        return forget_in(db, item_ids)
+
+
+def forget_in(db: Connection, item_ids: Iterable[str]) -> Forgotten:
+    """As `forget_items`, in the caller's transaction."""
+    doomed = set(item_ids)
+    anew: set[str] = set()
+    fresh = doomed
+    while fresh:  # a copy may have been shared on
+        followers, rests = _followers(db, fresh)
+        anew |= rests
+        fresh = followers - doomed
+        doomed |= fresh
+    anew -= doomed
+    rows = _versions(db, doomed)
+    if not rows:
+        return Forgotten(())
+    touched = _undo(db, doomed) | {row.class_id for row in rows}
+    delete(db, rows)
+    _unlink(db, doomed)
+    for class_id in sorted(touched):
+        raise_epoch(db, class_id, gone=True)
+    _derive_anew(db, anew)
+    counts = Counter(row.kind for row in rows if row.retired is None)
+    return Forgotten(tuple(rows), tuple(sorted(anew)), dict(sorted(counts.items())))
+
+
+def _followers(db: Connection, item_ids: set[str]) -> tuple[set[str], set[str]]:
+    """Return the facts and copies that rest on the items, and the other episodes that those facts rest on."""
+    from sqlalchemy import select
+
+    from indexes.tables import memory_items, memory_sources
+
+    facts: set[str] = set()
+    copies: set[str] = set()
+    for batch in batched(item_ids):
+        resting = select(memory_sources.c.item_id).where(memory_sources.c.episode_id.in_(batch))
+        facts.update(db.execute(resting).scalars())
+        copies.update(db.execute(select(memory_items.c.id).where(memory_items.c.shared_from.in_(batch))).scalars())
+    rests: set[str] = set()
+    for batch in batched(facts - item_ids):
+        rests.update(
+            db.execute(select(memory_sources.c.episode_id).where(memory_sources.c.item_id.in_(batch))).scalars()
+        )
+    return facts | copies, rests
+
+
+def _versions(db: Connection, item_ids: Iterable[str]) -> list[MemoryRow]:
+    from indexes.tables import memory_items as items
+
+    return [row for batch in batched(item_ids) for row in find(db, items.c.id.in_(batch))]
+
+
+def _undo(db: Connection, item_ids: set[str]) -> set[int]:
+    """Undo what decisions that rest on the items did to others; return the classes of those."""
+    return set()
+
+
+def _unlink(db: Connection, item_ids: Iterable[str]) -> None:
+    """Delete links and history of the items."""
+    from sqlalchemy import delete, or_
+
+    from indexes.tables import memory_events, memory_sources
+
+    for batch in batched(item_ids):
+        db.execute(
+            delete(memory_sources).where(
+                or_(memory_sources.c.item_id.in_(batch), memory_sources.c.episode_id.in_(batch))
+            )
+        )
+        db.execute(delete(memory_events).where(memory_events.c.item_id.in_(batch)))
+
+
+def _derive_anew(db: Connection, episode_ids: Iterable[str]) -> None:
+    for batch in batched(episode_ids):
+        db.exec_driver_sql(
+            "INSERT OR IGNORE INTO memory_pending (seq, attempts, error) SELECT i.seq, 0, '' FROM json_each(?) AS wanted"
+            " CROSS JOIN memory_items AS i ON i.id = wanted.value AND i.retired IS NULL",
+            (json.dumps(batch),),
+        )
+
+
+def matching(rows: Sequence[MemoryRow], query: str) -> list[MemoryRow]:
+    """Return the rows that hold every word of the query, by stem."""
+    from indexes.memory_terms import terms_of
+    from rag.memory_rooms import spoken
+
+    wanted = set(terms_of(query).tolist())
+    return [row for row in rows if wanted and wanted <= set(terms_of(spoken(row.text, row.speaker)).tolist())]
+
+
+def with_sources(db: Connection, rows: Iterable[MemoryRow]) -> set[str]:
+    """Return the items' ids and those of the episodes that they rest on."""
+    from sqlalchemy import select
+
+    from indexes.tables import memory_sources
+
+    found = {row.id for row in rows}
+    for batch in batched([row.id for row in rows if row.kind != Kind.EPISODE]):
+        found.update(
+            db.execute(select(memory_sources.c.episode_id).where(memory_sources.c.item_id.in_(batch))).scalars()
+        )
+    return found
+
+
+def select_items(rooms: MemoryRooms, given: Mapping[str, Any], *, access: AccessFilter) -> set[str]:
+    """Return the ids of the items that all conditions hold for and that the principal may read and write.
+
+    Args:
+        given: as `Memory.forget` has them, without those that are None.
+    """
+    from sqlalchemy import func
+
+    from indexes.tables import memory_items as items
+    from rag.recalling import check_query
+    from rag.remembering import check_session
+
+    conditions: list[ColumnElement[bool]] = [items.c.class_id.in_(sorted(access.classes)), items.c.retired.is_(None)]
+    if "id" in given:
+        conditions.append(items.c.id == given["id"])
+    if "session" in given:
+        conditions.append(items.c.session == check_session(given["session"], SESSION))
+    if "scope" in given:
+        conditions.append(items.c.scope == scope_of(given["scope"], access.principal).text)
+    if "before" in given:
+        conditions.append(items.c.time < to_micros(read_time(given["before"], "before")))
+    if "subject" in given:
+        about = str(given["subject"]).casefold()
+        conditions.append(
+            func.lower(items.c.subject).in_([about])
+            | func.lower(items.c.speaker).in_([about])
+            | (items.c.by == given["subject"])
+        )
+    with rooms.catalog.read() as db:
+        rows = find(db, *conditions)
+        if "query" in given:
+            rows = matching(rows, check_query(given["query"], rooms.settings.max_query_chars))
+        names = {row.id for row in rows}
+        if "query" in given or "subject" in given:
+            names = with_sources(db, rows)
+        return {
+            row.id for row in _versions(db, names) if row.class_id in access.classes and _may_write(rooms, row, access)
+        }
+
+
+def _may_write(rooms: MemoryRooms, row: MemoryRow, access: AccessFilter) -> bool:
+    try:
+        written = rooms.writable(row.scope, access=access)
+    except AccessDenied:
+        return False
+    return written.class_id == row.class_id

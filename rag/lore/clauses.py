@@ -1,0 +1,157 @@
+"""From what somebody typed to statements about themselves: sentences, parted into clauses that begin with I, we or my."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rag.lore.english import (
+    ABOUT_THE_TALK,
+    ADVERBS,
+    FILLERS,
+    HYPOTHETICAL,
+    NO_SUBJECT_ING,
+    NO_SUBJECT_PAST,
+    NO_SUBJECT_PRESENT,
+    PERSONS,
+    SPLITS,
+    TO_MEMORY,
+    TRAILING,
+)
+from rag.lore.rewrite import expanded
+
+_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\S)[^.!?\n]*)*[.!?]*['\"”)]*\s*")
+_ABBREVIATED = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|vs|e\.g|i\.e|etc|[A-Z])\.\s*$")
+_PICTURE = re.compile(
+    r"[\U0001F000-\U0001FAFF\u2600-\u27BF\uFE0F\u200d]+|[:;]-?[)(DPp](?!\w)|<3|\*\*|__|~~|^\s*(?:[-*•>]|\d+[.)])\s+",
+    re.MULTILINE,
+)
+_SUBJECT = re.compile(r"\b(?:i|we|my|our)\b(?!['’])", re.IGNORECASE)
+_LEAD = re.compile(
+    r"^(?:(?:when|after|before|in|at|during|as|on|for|with|because|since|while|growing|last|next|this|every|each|by|over|until|from|"
+    r"yesterday|today|tonight|tomorrow|one|two|three|a|an|the|some|earlier|back|around|about|once|sometimes|usually|often|just|finally|and|both|"
+    r"\d+|first|january|february|march|april|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday|friday|"
+    r"saturday|sunday|christmas|besides|to|now)\b)",
+    re.IGNORECASE,
+)
+_AND_I = re.compile(
+    r"(?:(?<=^)|(?<=, )|(?<=\bWhen )|(?<=\bwhen ))(?P<who>(?i:my) [\w' -]{2,40}?|[A-Z]\w+(?: [A-Z]\w+)?),? and (?:I|me|myself)\b"
+)
+_BEHIND = re.compile(
+    r"^(?:when|after|before|while|since|because|as|growing|in|at|on|during|for|with|by)\b[^,]{2,70}, (?=(?:i|we|my|our)\b)",
+    re.IGNORECASE,
+)
+_PERSONAL = re.compile(r"^(he|she|they|it)\b", re.IGNORECASE)
+_KIN = re.compile(
+    rf"\bmy ((?:\w+ )?(?:{'|'.join(sorted(PERSONS['he'] | PERSONS['she'], key=len, reverse=True))}))\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A statement as it was meant: `lead` an adverbial in front, `text` from the subject on, both expanded, without a final stop."""
+
+    lead: str
+    text: str
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a chat message, with their stops, in order."""
+    text = _PICTURE.sub(" ", text)
+    pending = ""
+    for found in _SENTENCE.finditer(text):
+        pending += found[0]
+        if not _ABBREVIATED.search(pending):
+            if pending.strip():
+                yield pending.strip()
+            pending = ""
+    if pending.strip():
+        yield pending.strip()
+
+
+def clauses(text: str, *, other: str) -> Iterator[Clause]:
+    """Return the statements of a message whose subject is the speaker or something of the speaker's.
+
+    Questions, what is only supposed, and what is addressed to the memory or is about the conversation are left out.
+
+    Args:
+        other: whom the speaker talks to, so that their name as an address can be dropped; empty where unknown.
+    """
+    kin: dict[str, str] = {}
+    for sentence in sentences(text):
+        if sentence.endswith("?") or sentence.count('"') % 2:
+            continue
+        whole = _without_address(expanded(sentence).rstrip(" .!?,~"), other)
+        if TO_MEMORY.search(FILLERS.sub("", whole, count=1)) and not re.match(
+            r"\W*never (?:have )?(?:i|we)\b", whole, re.I
+        ):
+            if re.search(
+                r"\b(?:forget|ignore|disregard|instruction|memory|prompt|you (?:must|should|will|are))", whole, re.I
+            ):
+                return  # whatever comes after such a sentence is suspect too
+            continue
+        company = ""
+        if joined := _AND_I.search(whole):
+            company = joined["who"]
+            whole = f"{whole[: joined.start()]}I{whole[joined.end() :]}"
+        for part in SPLITS.split(whole):
+            if part and (clause := _clause(part, kin)):
+                yield Clause(clause.lead, f"{clause.text} with {company}") if company else clause
+                company = ""
+        for match in _KIN.finditer(whole):
+            for pronoun, words in PERSONS.items():
+                if match[1].lower().split()[-1] in words:
+                    kin[pronoun] = f"my {match[1].lower()}"
+
+
+def _without_address(sentence: str, other: str) -> str:
+    """Drop "Mel," and ", Caroline" where the listener is called that, or by the beginning of it."""
+    if not other:
+        return sentence
+    first = re.escape(other.split()[0])
+    short = re.escape(other.split()[0][:3])
+    name = rf"(?:{first}|{short}\w{{0,3}})"
+    sentence = (
+        re.sub(rf"^((?:\w+[, ]+)?){name}\b[,!:]?\s+(?=\S)", r"\1", sentence)
+        if re.match(rf"^(?:\w+[, ]+)?{name}\b,", sentence)
+        else sentence
+    )
+    return re.sub(rf",? ?,\s*{name}(?=\s*(?:,|$| [-–—]))", "", sentence)
+
+
+def _clause(part: str, kin: dict[str, str]) -> Clause | None:
+    part = FILLERS.sub("", part.strip(" ,\"'()"), count=1).strip(" ,")
+    part = TRAILING.sub("", part).strip(" ,")
+    if len(part) < 6 or HYPOTHETICAL.search(part) or ABOUT_THE_TALK.search(part):
+        return None
+    if (pronoun := _PERSONAL.match(part)) and (person := kin.get(pronoun[1].lower())):
+        return Clause("", person + part[pronoun.end() :])
+    part = _with_subject(part)
+    behind = _BEHIND.match(part)
+    subject = _SUBJECT.search(part, behind.end() if behind else 0)
+    if subject is None:
+        return None
+    lead = part[: subject.start()]
+    lead = FILLERS.sub("", lead + " ", count=1).strip(" ,") if lead else ""
+    if lead and (not _LEAD.match(lead) or len(lead) > 60):
+        return None
+    return Clause(lead, part[subject.start() :])
+
+
+def _with_subject(part: str) -> str:
+    """Give a statement that lacks its subject the speaker: "Just got back from Rome", "prefers metric units"."""
+    words = part.split(maxsplit=4)
+    at = 0
+    while at < len(words) - 1 and words[at].lower().strip(",") in ADVERBS:
+        at += 1
+    verb = words[at].lower()
+    if verb in NO_SUBJECT_PAST or verb == "been":
+        return f"I {'have ' if verb == 'been' else ''}{part[0].lower()}{part[1:]}"
+    if verb in NO_SUBJECT_ING and not re.search(
+        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can)\b", part
+    ):
+        return f"I am {part[0].lower()}{part[1:]}"
+    if verb in NO_SUBJECT_PRESENT:
+        return f"I {NO_SUBJECT_PRESENT[verb]} {part.split(maxsplit=1)[1]}" if at == 0 else part
+    return part

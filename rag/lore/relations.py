@@ -1,0 +1,371 @@
+"""What a statement relates: patterns for the relations that a profile is made of, over clauses in the first person.
+
+The first pattern that matches decides. What none matches may still be a fact, named by its verb (`rag.lore.statements`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rag.lore.items import Kind
+from rag.words import find_words, word_set
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation read from a clause, and the value it leads to.
+
+    Args:
+        began: the statement tells of a change: it holds from when that happened.
+        ended: it says that this held and does no longer.
+        implied: it follows from the statement, which is a fact of its own.
+    """
+
+    name: str
+    value: str
+    single: bool = False
+    negated: bool = False
+    kind: Kind = Kind.PROFILE
+    importance: float = 0.7
+    began: bool = False
+    ended: bool = False
+    implied: bool = False
+    event: bool = False
+
+
+_ADV = r"(?:(?:now|also|just|recently|finally|still|currently|really|both|always|absolutely|actually|totally|only|mostly|usually|generally|definitely|much|already|originally|even|have|have been|been|am|are|do) )*"
+_I = rf"^(?:i|we) {_ADV}"
+_NO = r"(?P<no>(?:do|did|does|am|are|was) not (?:really |even |actually )?|never |no longer |can ?not )?"
+_V = r"(?P<v>[^,;]+)"
+_ENDED = re.compile(r"\b(?:no longer|any ?more|any longer|not .{1,60}\b(?:these days|now))\b", re.IGNORECASE)
+_OCCUPATION = re.compile(
+    r"\b(?:\w+(?:eer|ist|ician|cian|yst|ographer|ologist|ineer)|nurse|teacher|doctor|lawyer|chef|cook|baker|waiter|waitress|driver|pilot|writer|author|"
+    r"actor|actress|dancer|singer|designer|developer|programmer|manager|director|accountant|analyst|consultant|carpenter|plumber|farmer|"
+    r"soldier|officer|firefighter|police\w*|banker|cashier|clerk|secretary|assistant|coach|trainer|tutor|professor|lecturer|researcher|"
+    r"student|architect|surgeon|vet|veterinarian|paramedic|counsel(?:l)?or|therapist|social worker|builder|electrician|mechanic|editor|"
+    r"reporter|photographer|painter|filmmaker|producer|musician|barista|bartender|librarian|intern|entrepreneur|founder|ceo|cto|owner|"
+    r"streamer|gamer|model|athlete|player|instructor|translator|interpreter|administrator|technician|operator|supervisor|recruiter)\b",
+    re.IGNORECASE,
+)
+_MANY = word_set(
+    "friend friends brother brothers sister sisters cousin cousins son sons daughter daughters child children kid kids dog dogs cat cats pet "
+    "pets uncle aunt colleague coworker teammate neighbor neighbour goal goals plan plans dream hobby hobbies book passion idea thing problem "
+    "issue hope way reason advice focus work life family day experience journey"
+)
+_LIVING = word_set(
+    "husband wife partner boyfriend girlfriend spouse fiancé fiancée father dad mother mom mum brother sister son daughter child baby cousin "
+    "uncle aunt grandfather grandpa grandmother grandma nephew niece friend roommate boss colleague coworker neighbor neighbour dog cat puppy "
+    "kitten pet parrot hamster rabbit horse turtle teacher coach therapist doctor parents brothers sisters sons daughters kids children dogs cats"
+)
+"""Who has a name, a job and moods: "my sister is a nurse" gives her job, not who my sister is."""
+
+
+def relation_of(clause: str) -> Iterator[Relation]:
+    """Yield the relations that a clause in the first person states, the stated one first, then what follows from it."""
+    for pattern, read in _TABLE:
+        if match := pattern.match(clause):
+            found = read(match)
+            yield from found
+            if found:
+                return
+
+
+def _value(match: re.Match[str]) -> str:
+    return match["v"].strip(" .!")
+
+
+def _simple(
+    name: str, *, single: bool = False, importance: float = 0.7, kind: Kind = Kind.PROFILE
+) -> Callable[[re.Match[str]], list[Relation]]:
+    def read(match: re.Match[str]) -> list[Relation]:
+        negated = bool(match.groupdict().get("no"))
+        ended = bool(_ENDED.search(match[0]))
+        value = re.sub(
+            r"\b(?:here|there)\b|\b(?:any ?more|any longer|these days|now|no longer)\b", "", _value(match), flags=re.I
+        ).strip(" ,")
+        return [Relation(name, value, single, negated or ended, kind, importance, ended=ended)]
+
+    return read
+
+
+def _moved(match: re.Match[str]) -> list[Relation]:
+    gone, value = match.groupdict().get("gone"), match.groupdict().get("v")
+    if value:
+        return [Relation("lives in", value.strip(), True, importance=0.8, began=True)]
+    return [
+        Relation("move", f"from {gone}", kind=Kind.FACT, event=True),
+        Relation("lives in", (gone or "").strip(), True, negated=True, ended=True, implied=True),
+    ]
+
+
+def _used_to(match: re.Match[str]) -> list[Relation]:
+    from dataclasses import replace
+
+    return [replace(found, ended=True) for found in relation_of(f"I {match['v']}")]
+
+
+def _job(match: re.Match[str]) -> list[Relation]:
+    value = _value(match)
+    if not _OCCUPATION.search(value) or len(find_words(value)) > 9:
+        return []
+    return [
+        Relation(
+            "job", value, True, bool(match.groupdict().get("no")), importance=0.8, began="began" in match.re.groupindex
+        )
+    ]
+
+
+def _job_lost(match: re.Match[str]) -> list[Relation]:
+    at = (match.groupdict().get("at") or "").strip()
+    held = (match.groupdict().get("v") or "").strip()
+    told = [Relation("lose job", " ".join(filter(None, (held, at))) or "job", kind=Kind.FACT, event=True)]
+    gone = [Relation("job", held, True, negated=True, ended=True, implied=True)]
+    return told + gone + [Relation("works at", at, True, negated=True, ended=True, implied=True)]
+
+
+def _tastes(match: re.Match[str]) -> list[Relation]:
+    value, verb = _value(match), match["verb"].lower()
+    negated = bool(match["no"])
+    against = verb.startswith(("hate", "dislike", "detest", "can not stand")) != negated
+    value = re.sub(r"\b(?:any ?more|any longer|these days|now)\b", "", value).strip()
+    if (
+        value.split()[0].lower()
+        in {"it", "that", "this", "them", "you", "how", "when", "what", "your", "those", "these", "the"}
+        and len(value.split()) < 3
+    ):
+        return []
+    if value.lower().startswith(
+        ("how ", "what ", "when ", "your ", "you ", "that ", "it ", "the way ", "seeing ", "hearing ")
+    ):
+        return []
+    if _ENDED.search(match[0]):
+        return [Relation("likes", value, negated=True, ended=True)]
+    return [Relation("dislikes" if against else "likes", value)]
+
+
+def _prefers(match: re.Match[str]) -> list[Relation]:
+    value = _value(match)
+    than = re.split(r" (?:to|over|rather than|instead of) ", value, maxsplit=1)
+    chosen = than[0].strip()
+    sides = (
+        sorted(side.strip().lower() for side in than)
+        if len(than) > 1
+        else [find_words(chosen)[-1].lower()]
+        if find_words(chosen)
+        else []
+    )
+    return [Relation(f"prefers: {' / '.join(sides)}", chosen, True, negated=bool(match["no"]))] if sides else []
+
+
+def _mine(match: re.Match[str]) -> list[Relation]:
+    """My X is Y."""
+    of, value = re.sub(r"'s$", "", match["of"].strip().lower()), _value(match)
+    words = of.split()
+    if not words or len(words) > 4 or words[-1] in {"mind", "heart", "feelings", "pleasure", "day", "favorite", "own"}:
+        return []
+    head = words[-1]
+    if head in _LIVING:
+        return [_of_someone(of, value, negated=bool(match["no"]), past=match["be"].lower() in {"was", "were"})]
+    past = match["be"].lower() in {"was", "were"}
+    single = head not in _MANY and not head.endswith("s")
+    favourite = any(word.startswith("favo") or word == "fave" for word in words)
+    if favourite:
+        of = "favorite " + " ".join(
+            word
+            for word in words
+            if not word.startswith(("favo", "fave")) and word not in {"all-time", "absolute", "current"}
+        )
+    return [
+        Relation(
+            of,
+            value,
+            single and not past,
+            bool(match["no"]),
+            Kind.PROFILE if not past else Kind.FACT,
+            0.8 if favourite or single else 0.6,
+            event=past,
+        )
+    ]
+
+
+def _of_someone(of: str, value: str, *, negated: bool, past: bool) -> Relation:
+    """My sister is Y: her name, her job, or something else about her."""
+    words = find_words(value)
+    if words and all(word[:1].isupper() for word in words[:2]) and len(words) < 4:
+        return Relation(f"{of}'s name", value, negated=negated, importance=0.8)
+    if _OCCUPATION.search(value) and value.lower().startswith(("a ", "an ")):
+        return Relation(f"{of}'s job", value.split(" ", 1)[1], not past, negated)
+    return Relation(f"{of} is", value, negated=negated, kind=Kind.FACT, importance=0.6, event=past)
+
+
+def _named(match: re.Match[str]) -> list[Relation]:
+    return [Relation(f"{match['of'].strip().lower()}'s name", _value(match), False, importance=0.8)]
+
+
+def _marriage(match: re.Match[str]) -> list[Relation]:
+    word = match["v"].lower().split()[0]
+    return [
+        Relation(
+            "marital status",
+            {"seeing": "dating"}.get(word, word),
+            True,
+            bool(match["no"]),
+            importance=0.8,
+            began="began" in match.re.groupindex,
+        )
+    ]
+
+
+def _parted(match: re.Match[str]) -> list[Relation]:
+    who = (match.groupdict().get("v") or "").strip()
+    return [
+        Relation("break up", who, kind=Kind.FACT, event=True),
+        Relation("marital status", "", True, negated=True, ended=True, implied=True),
+    ]
+
+
+def _rid(match: re.Match[str]) -> list[Relation]:
+    value = _value(match)
+    return [
+        Relation("sell", value, kind=Kind.FACT, event=True),
+        Relation("has", re.sub(r"^my |^our ", "", value), negated=True, ended=True, implied=True),
+    ]
+
+
+def _has(match: re.Match[str]) -> list[Relation]:
+    value = _value(match)
+    if match["verb"].lower() == "had" or re.match(
+        r"(?:not|to|been|\w+ed|got|no|so|such|any|had|lots?|plenty|enough|never|a (?:lot|great|good|blast|ton|few|bit|nice|wonderful|feeling|chance|love|such))\b",
+        value,
+        re.I,
+    ):
+        return []
+    return [Relation("has", value, negated=bool(match["no"]), importance=0.6)]
+
+
+def _plans(match: re.Match[str]) -> list[Relation]:
+    value, negated = _value(match), bool(match.groupdict().get("no"))
+    if re.match(
+        r"(?:be|have|keep|do|make sure|try|give|get|let|definitely|always|see|need|miss|think|take|never|show|support|cherish|remember)\b(?! (?:an?|my|our|the|on|in|at|to) \w+ \w+)",
+        value,
+        re.I,
+    ):
+        return []
+    return [
+        Relation(
+            "plans",
+            value,
+            negated=negated,
+            kind=Kind.FACT,
+            importance=0.6,
+            event=True,
+            ended=negated and bool(_ENDED.search(match[0])),
+        )
+    ]
+
+
+def _cancelled(match: re.Match[str]) -> list[Relation]:
+    value = re.sub(r"^(?:my|our|the) (?:plans? (?:to|for) )?", "", _value(match))
+    return [Relation("plans", value, negated=True, ended=True, kind=Kind.FACT)]
+
+
+def _stopped(match: re.Match[str]) -> list[Relation]:
+    from rag.lore.rewrite import lemma
+
+    first, _, rest = _value(match).partition(" ")
+    if not first.endswith("ing"):
+        return [Relation("stop", _value(match), kind=Kind.FACT, event=True)]
+    known = list(relation_of(f"I {lemma(first)} {rest}".strip()))
+    name, value = (known[0].name, known[0].value) if known else (lemma(first), rest)
+    return [Relation(name, value, negated=True, ended=True)]
+
+
+_TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] = [
+    (re.compile(pattern, re.IGNORECASE), read)
+    for pattern, read in (
+        (r"^(?:i|we) used to (?P<v>.+)", _used_to),
+        (
+            rf"{_I}(?:stopped|quit|gave up|given up) (?P<v>\w+ing\b[^,;]*|(?:smoking|alcohol|meat|coffee|sugar)\b[^,;]*)",
+            _stopped,
+        ),
+        (
+            rf"{_I}{_NO}(?:live|lived|living|reside) (?:in |at |on |near )?{_V}",
+            _simple("lives in", single=True, importance=0.8),
+        ),
+        (
+            rf"{_I}(?:moved|relocated|moving) (?:back |over |out |here |away )*from (?P<gone>[^,;]+?) (?:back )?to {_V}",
+            _moved,
+        ),
+        (rf"{_I}(?:moved|relocated) (?:back |over |out |away )*(?:to|into) {_V}", _moved),
+        (rf"{_I}(?:moved|relocated) (?:back |over |out |here |away )*from (?P<gone>[^,;]+)", _moved),
+        (rf"{_I}(?:was |were )?(?:from|come from|originally from) {_V}", _simple("is from")),
+        (rf"{_I}(?:was |were )?(?:born|raised) (?:and raised )?(?:in|on|at) {_V}", _simple("born")),
+        (rf"{_I}(?:grew up) (?:in|on|at|near) {_V}", _simple("grew up in")),
+        (
+            rf"{_I}(?P<began>became|got a (?:new )?job as|got promoted to|was promoted to|got hired as|was hired as|started (?:working )?as|started a (?:new )?job as) (?:an? |the )?{_V}",
+            _job,
+        ),
+        (
+            rf"{_I}(?:quit|left|lost|resigned from|retired from) (?:my|our|the) (?:\w+ )?(?:job|position|work)(?: (?:at|with) (?P<at>[^,;]+?)| as (?:an? )?(?P<v>[^,;]+?))*$",
+            _job_lost,
+        ),
+        (rf"{_I}(?:was|got|were) (?:laid off|fired|let go)(?: (?:from|by|at) (?P<at>[^,;]+?))?$", _job_lost),
+        (rf"{_I}{_NO}(?:work|working|worked) as (?:an? |the )?{_V}", _job),
+        (rf"{_I}{_NO}(?:work|working) (?:at|for|with) {_V}", _simple("works at", single=True)),
+        (
+            rf"{_I}(?P<began>started|began|joined|got) (?:work(?:ing)? |a (?:new )?job )?(?:at|for|with) (?=[A-Z]){_V}",
+            lambda m: [Relation("works at", _value(m), True, began=True)],
+        ),
+        (rf"{_I}(?P<no>not )?(?:an? ){_V}", _job),
+        (rf"{_I}(?P<v>\d{{1,3}})(?: years?(?: |-)olds?)?$", lambda m: [Relation("age", m["v"], True)]),
+        (rf"{_I}(?:turned|turning) (?P<v>\d{{1,3}})\b", lambda m: [Relation("age", m["v"], True, began=True)]),
+        (
+            r"^my name is (?P<v>[^,;]+)|^(?:people |everyone |friends )?call me (?P<v2>[^,;]+)",
+            lambda m: [Relation("name", m["v"] or m["v2"], True, importance=0.9)],
+        ),
+        (
+            rf"{_I}(?P<no>not )?(?P<v>(?:married|engaged|single|divorced|widowed|separated|dating|seeing)\b[^,;]*)",
+            _marriage,
+        ),
+        (
+            rf"{_I}(?P<no>not )?(?P<began>got|getting|became) (?P<v>(?:married|engaged|divorced|separated)\b[^,;]*)",
+            _marriage,
+        ),
+        (rf"{_I}(?:broke up|split up|parted ways)(?: with (?P<v>[^,;]+))?", _parted),
+        (rf"{_I}{_NO}allergic to {_V}", _simple("allergic to", importance=0.9)),
+        (
+            rf"{_I}(?P<no>not )?(?P<v>(?:strictly )?(?:vegan|vegetarian|pescatarian|diabetic|lactose intolerant|gluten[ -]free|celiac)\b)",
+            _simple("diet", single=True, importance=0.9),
+        ),
+        (rf"{_I}{_NO}prefer {_V}", _prefers),
+        (
+            rf"{_I}{_NO}(?P<verb>love|like|enjoy|adore|hate|dislike|detest|can not stand|(?:am |are )?(?:a )?(?:big |huge |total |massive )?(?:fan of|into|fond of|passionate about|obsessed with|keen on|interested in)) (?:to )?{_V}",
+            _tastes,
+        ),
+        (rf"{_I}{_NO}speak {_V}", _simple("speaks")),
+        (rf"{_I}{_NO}(?:study|studying|majoring in) {_V}", _simple("studies")),
+        (
+            rf"{_I}(?:sold|got rid of|gave away|donated|lost) (?P<v>(?:my|our) (?:old )?(?:\w+ )?(?:car|house|bike|boat|dog|cat|apartment|flat|guitar|piano|phone|laptop|truck|van|motorcycle|home|shop|store|business|company)\b[^,;]*)",
+            _rid,
+        ),
+        (
+            rf"{_I}{_NO}(?P<verb>have|own|had|have got|got) (?P<v>(?:an?|two|three|four|five|six|some|\d+|lots of|no) (?!lot\b|great|good|blast|ton\b|few\b|bit\b|nice|wonderful|feeling|chance|feel|fun|time|really|super|new perspective|sense)[^,;]+)",
+            _has,
+        ),
+        (
+            r"^(?:i|we) (?:(?:have|had|also|just|finally) )*(?:cancell?ed|called off|dropped|scrapped|gave up on) (?P<v>(?:my|our|the) [^,;]+)",
+            _cancelled,
+        ),
+        (
+            r"^(?:i|we) (?:\w+ly |also |just |still |now )*(?:am |are )?(?P<no>not |no longer )?(?:(?:still |also |really |actually |now |already )*)(?:going to|planning (?:to|on)|plan (?:to|on)|intending to|intend to|hoping to|about to|aiming to|thinking (?:about|of)|considering|will|want to|preparing to|looking to|saving (?:up )?(?:for|to)) (?P<v>[^;]+)",
+            _plans,
+        ),
+        (
+            r"^(?:my|our) (?P<of>[\w' -]{1,40}?)'?s? (?:name is|is named|is called|are named|are called|names are) (?P<v>[^,;]+(?:,[^,;]+)*)",
+            _named,
+        ),
+        (r"^(?:my|our) (?P<of>[\w' -]{1,40}?) (?P<be>is|are|was|were) (?P<no>not |no longer )?(?P<v>[^;]+)", _mine),
+    )
+]

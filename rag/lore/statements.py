@@ -1,0 +1,204 @@
+"""A clause as a statement: its subject, verb and tense, and whether it says enough to be worth remembering."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rag.lore.english import ADJECTIVES, ADVERBS, GENERIC, IRREGULAR, NEEDS_MORE
+from rag.lore.rewrite import lemma
+from rag.words import find_words, word_set
+
+_SUBJECT = re.compile(r"^(?:i|we)\b|^(?:my|our)\b", re.IGNORECASE)
+_NOT_PAST = word_set(
+    "am are is been being has having done does gone doing getting making writing losing running sitting winning swimming riding "
+    "driving choosing baking moving using living hiking dancing knitting begun driven eaten flown forgotten frozen given grown hidden "
+    "known lain ridden risen sewn shaken shown spoken stolen sung sworn swum taken thrown torn woken worn written mown bitten broken chosen "
+    "drawn drunk fallen gotten become come run seen sworn"
+)
+_AUXILIARIES = word_set("am are is was were be been being have has had do does did will")
+_BARE_OBJECT = re.compile(
+    r"^(?:it|them|him|her|that|this|those|these|there|here|so|one|you|both|all)\b(?! \w*(?:day|week|lake|book|class|show|movie|race))",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(r"^(?:in|at|on|off|near|with|back|out|up|part)\b", re.IGNORECASE)
+_GUSH = re.compile(
+    r"^(?:so|really|super|very|such|always|all|just|too|pretty|also|definitely|truly|absolutely|totally|everything|what|that|how|to|it|there|the best|still)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A clause read: `verb` in its base form, `rest` what follows it.
+
+    `tense` is "past" (it happened or held, and is over), "perfect", "present", "progressive" or "future".
+    """
+
+    subject: str
+    verb: str
+    tense: str
+    negated: bool
+    rest: str
+
+
+def read(text: str) -> Statement | None:
+    """Return the statement of an expanded clause that begins with I, we or my; None where no verb is found."""
+    subject, tokens = _parted(text.split())
+    if not subject:
+        return None
+    negated, auxiliaries = False, []
+    while tokens:
+        word = tokens[0].lower().strip(",")
+        if word in {"not", "never"}:
+            negated = True
+        elif word == "no" and tokens[1:2] == ["longer"]:
+            negated, tokens = True, tokens[1:]
+        elif word in {"do", "does", "did", "can", "will"} and _helps(tokens[1:]):
+            auxiliaries.append(word)
+        elif word in {"used"} and len(tokens) > 1 and tokens[1] == "to":
+            tokens = tokens[1:]
+            auxiliaries.append("used")
+        elif word in _AUXILIARIES and _more_verb(tokens[1:]):
+            auxiliaries.append(word)
+        elif word not in ADVERBS and not (word.endswith("ly") and word not in {"fly", "rely", "apply", "supply"}):
+            break
+        tokens = tokens[1:]
+    if not tokens:
+        return None
+    verb = tokens[0].lower().strip(",")
+    if not verb.isalpha():
+        return None
+    return Statement(subject, lemma(verb), _tense(verb, auxiliaries), negated, " ".join(tokens[1:]))
+
+
+def worth(statement: Statement, *, dated: bool, other: str = "") -> bool:
+    """Return whether the statement says something concrete about its subject."""
+    rest = statement.rest
+    concrete = specific(rest, other)
+    if statement.verb == "be" and not _says_what(statement, len(concrete)):
+        return False
+    if _BARE_OBJECT.match(rest) and len(concrete) < 4:
+        return False
+    if re.search(r"\byou\b|\byour\b", rest, re.IGNORECASE) and (len(concrete) < 3 or statement.verb in NEEDS_MORE):
+        return False
+    least = max(2, NEEDS_MORE.get(statement.verb, 1) + 1)
+    named = any(word[:1].isupper() or word.isdigit() for word in concrete)
+    return bool(concrete) and len(concrete) + dated + named >= least
+
+
+def specific(text: str, other: str = "") -> list[str]:
+    """Return the words of `text` that make a statement concrete."""
+    drop = other.lower().split()
+    return [
+        word
+        for word in find_words(text)
+        if re.sub(r"'s?$", "", word.lower()) not in GENERIC and word.lower() not in drop
+    ]
+
+
+def gushes(value: str) -> bool:
+    """Whether a predicate only praises: "so supportive", "always there for me"."""
+    return bool(_GUSH.match(value)) or not specific(value)
+
+
+def _says_what(statement: Statement, concrete: int) -> bool:
+    rest = statement.rest
+    if ADJECTIVES.match(rest):
+        return True
+    if statement.subject.lower() not in {"i", "we"}:
+        return not gushes(rest)
+    if _PLACE.match(rest):
+        return concrete >= 2
+    return bool(re.match(r"(?:an?|the) ", rest)) and concrete >= 2
+
+
+def _parted(words: list[str]) -> tuple[str, list[str]]:
+    if not words or not _SUBJECT.match(words[0]):
+        return "", []
+    if words[0].lower() in {"i", "we"}:
+        return words[0], words[1:]
+    for at in range(2, min(len(words), 7)):
+        word = words[at].lower().strip(",")
+        if word in {"who", "that", "which", "to", "of", "and", "for", "with", "in", "on", "at"}:
+            if word in {"to", "for", "with", "in", "on", "at"}:
+                return "", []
+            continue
+        if (
+            word in IRREGULAR
+            or word in _AUXILIARIES
+            or word.endswith("ed")
+            or word in _PRESENT
+            or word in {"can", "will", "not"}
+        ):
+            return " ".join(words[:at]), words[at:]
+    return "", []
+
+
+_PRESENT = word_set(
+    "loves likes hates works lives wants needs plays goes says makes teaches runs studies enjoys keeps has means owns speaks eats thinks knows "
+    "comes takes helps gets starts prefers love like live work want need play go have sleeps writes reads sings paints sells bakes cooks drives"
+)
+
+
+def _more_verb(following: list[str]) -> bool:
+    """Whether an auxiliary is followed by the verb that it helps."""
+    for token in following[:4]:
+        word = token.lower().strip(",")
+        if word in {"not", "never"} or word in ADVERBS or word.endswith("ly"):
+            continue
+        return (
+            word in IRREGULAR
+            or word in _AUXILIARIES
+            or (word.endswith(("ed", "ing")) and len(word) > 4 and word not in _NO_PARTICIPLE)
+        )
+    return False
+
+
+def _helps(following: list[str]) -> bool:
+    """Whether do, can or will stands before another verb: "did not go", not "did my homework"."""
+    first = following[0].lower() if following else ""
+    return first.isalpha() and first not in {
+        "a",
+        "an",
+        "the",
+        "my",
+        "our",
+        "some",
+        "it",
+        "that",
+        "this",
+        "all",
+        "so",
+        "well",
+        "in",
+        "for",
+        "at",
+    }
+
+
+_NO_PARTICIPLE = word_set(
+    "excited thrilled tired interested bored scared worried blessed grounded married engaged divorced retired stoked pumped amazed motivated inspired "
+    "determined relaxed convinced surprised pleased touched honored honoured delighted overwhelmed stressed exhausted relieved dedicated focused "
+    "something anything nothing everything evening morning disappointed psyched frustrated hooked committed obsessed confused nothing wedding building king amazing"
+)
+
+
+def _tense(verb: str, auxiliaries: list[str]) -> str:
+    helped = set(auxiliaries)
+    if "used" in helped:
+        return "past"
+    if "will" in helped:
+        return "future"
+    if helped & {"have", "has"}:
+        return "perfect"
+    if helped & {"was", "were", "did", "had"}:
+        return "past"
+    if helped & {"am", "are", "is"}:
+        return "progressive" if verb.endswith("ing") else "present"
+    if helped & {"do", "does"}:
+        return "present"
+    past = (verb in IRREGULAR and verb not in _NOT_PAST and not verb.endswith("ing")) or (
+        verb.endswith("ed") and len(verb) > 3 and verb not in {"need", "feed"}
+    )
+    return "past" if past else "present"

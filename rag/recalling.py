@@ -1,0 +1,149 @@
+"""Recall: what memory holds about a question, searched in the scopes that the principal may read, each item confirmed before it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.access import AccessFilter
+from indexes.errors import ConfigError, TooLarge
+from indexes.memory_index import MemoryCandidates, MemoryQuery
+from indexes.memory_rows import MemoryRow, confirm, sources
+from indexes.memory_terms import terms_of
+from indexes.vocabulary import Principal
+from rag.lore.clock import now_micros, to_micros
+from rag.lore.items import Kind, MemoryItem
+from rag.lore.scopes import SESSION, scope_of
+from rag.memory_rooms import MemoryRooms, item_of
+
+if TYPE_CHECKING:
+    from indexes.where import Filter
+
+MAX_TOP_K = 1000
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A recall's arguments, checked."""
+
+    query: str
+    top_k: int
+    as_of: datetime | None = None
+    session: str = ""
+    scopes: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+    where: Filter | None = None
+
+
+def check_query(query: object, max_chars: int) -> str:
+    """Return the query if it can be searched for; ConfigError or TooLarge if not."""
+    if not isinstance(query, str) or not query.strip():
+        raise ConfigError("the query is empty; write a question or some words")
+    if len(query) > max_chars:
+        raise TooLarge(f"the query has {len(query)} characters, the limit is {max_chars}; shorten it")
+    if any("\ud800" <= char <= "\udfff" for char in query):
+        raise ConfigError("the query is not valid Unicode: it holds half of a surrogate pair")
+    return query
+
+
+def check_top_k(top_k: int) -> int:
+    if not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
+        raise ConfigError(f"top_k is {top_k}, it must be 1 to {MAX_TOP_K}")
+    return top_k
+
+
+def check_kinds(kinds: Sequence[str] | None) -> frozenset[str] | None:
+    if kinds is None:
+        return None
+    given = [kinds] if isinstance(kinds, str) else list(kinds)
+    if unknown := [kind for kind in given if kind not in set(Kind)]:
+        raise ConfigError(f"kind {unknown[0]!r} is unknown: use {', '.join(Kind)}")
+    return frozenset(map(str, given))
+
+
+def check_scopes(scopes: Sequence[str] | None, principal: Principal, session: str | None) -> frozenset[str] | None:
+    """Return the scopes' texts; ConfigError for one that there is not. Which of them may be read the search decides."""
+    if scopes is None:
+        return None
+    found = frozenset(scope_of(one, principal).text for one in ([scopes] if isinstance(scopes, str) else scopes))
+    if session == "" and SESSION in found:
+        raise ConfigError("the scope session needs session=, the conversation's id")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was found, best first, and by which classes the principal might read it."""
+
+    items: tuple[MemoryItem, ...]
+    rows: tuple[MemoryRow, ...]
+    access: AccessFilter
+
+
+def recall(
+    rooms: MemoryRooms,
+    wanted: Wanted,
+    *,
+    principal: Principal,
+    chosen: Callable[[list[MemoryItem]], list[MemoryItem]] | None = None,
+    before_confirm: Callable[[], None] | None = None,
+) -> Recalled:
+    """Return the best items for a query, confirmed.
+
+    Args:
+        before_confirm: called between the search and its confirmation: where tests take rights away.
+    """
+    access = rooms.access(principal)
+    vector = rooms.embedder.embed_queries([wanted.query])[0]
+    now = now_micros()
+    for _ in range(_TRIES):
+        query = MemoryQuery(
+            vector, terms_of(wanted.query), now, as_of=to_micros(wanted.as_of), session=wanted.session,
+            scopes=wanted.scopes, kinds=wanted.kinds,
+        )  # fmt: skip
+        with rooms.catalog.read() as db:
+            candidates = rooms.index.candidates(db, query, access=access)
+        ranked = _ranked(wanted.query, candidates, now)[: wanted.top_k]
+        if before_confirm is not None:
+            before_confirm()
+        access = rooms.access(principal)  # a group may have been taken away while the search ran
+        with rooms.catalog.read() as db:
+            confirmed = confirm(db, [seq for seq, _ in ranked], access=access, now=now, as_of=query.as_of)
+            derived = [row.id for row in confirmed.values() if row.kind != Kind.EPISODE]
+            told = sources(db, derived, access=access)
+        if len(confirmed) == len(ranked):
+            break  # else something changed meanwhile: what is left would be too short, so look again
+    found = [(confirmed[seq], score) for seq, score in ranked if seq in confirmed]
+    items = tuple(item_of(row, told.get(row.id, ()), score=score) for row, score in found)
+    return Recalled(items, tuple(row for row, _ in found), access)
+
+
+def _ranked(query: str, candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
+    """Return seqs and scores, best first."""
+    from indexes.fusion import reciprocal_rank
+
+    if not len(candidates):
+        return []
+    dense = candidates.seqs[np.lexsort((candidates.seqs, -candidates.dense))]
+    worded = np.flatnonzero(candidates.lexical)
+    lexical = candidates.seqs[worded[np.lexsort((candidates.seqs[worded], -candidates.lexical[worded]))]]
+    fused = reciprocal_rank(dense, lexical)
+    return sorted(fused.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def as_plain_prompt(items: Sequence[Any]) -> str:
+    """Return the items as lines with their date and source."""
+    return "\n".join(f"- [{item.time:%Y-%m-%d}] {item.text}" for item in items)
+
+
+def passing_filter(where: Mapping[str, Any] | None) -> Filter | None:
+    from indexes.where import And
+    from indexes.where_json import parse
+
+    found = None if where is None else parse(where)
+    return None if found == And(()) else found

@@ -1,0 +1,171 @@
+"""Receipts of what was forgotten: made, sealed, kept under the home, and told from forged ones.
+
+The key lies in `receipts.key` in the home, readable by its owner alone. The same key, with the receipt's salt, makes the fingerprints:
+a receipt that leaves the house gives no short string away to whoever tries them all. Without the key a receipt proves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexes.errors import ConfigFileError, IndexBackendError
+from rag.lore.items import Receipt
+
+if TYPE_CHECKING:
+    from rag.fingerprints import Fingerprinter
+
+KEY_FILE = "receipts.key"
+FOLDER = "receipts"
+_KEY_BYTES = 32
+
+
+def issue(
+    home: Path,
+    *,
+    tenant: str,
+    by: str,
+    about: str,
+    counts: Mapping[str, int],
+    strings: Iterable[str | bytes] = (),
+    kept: Iterable[str] = (),
+    at: datetime | None = None,
+) -> Receipt:
+    """Return a sealed receipt; `save` keeps it.
+
+    Args:
+        by: subject of who had it forgotten.
+        about: what was named, in names: `subject user:alice`, `document notes/a.md`, `memory 3f..`. No text.
+        counts: how many of each kind are gone.
+        strings: what is gone, as text or as raw bytes; see `rag.fingerprints`.
+        kept: texts that stay. What they have in common with `strings` cannot be missed and has no fingerprint.
+    Cost: a few microseconds a block of 32 bytes.
+    """
+    salt = secrets.token_hex(16)
+    fingerprinter = fingerprints_of(home, salt, create=True)
+    digests = fingerprinter.of(strings)
+    shared: set[str] = set()
+    if digests:
+        finder = fingerprinter.finder(digests)
+        for text in kept:
+            shared |= finder.found([text.encode("utf-8", "surrogatepass")], known=shared).keys()
+    receipt = Receipt(
+        id=uuid.uuid4().hex,
+        at=(at or datetime.now(UTC)).astimezone(UTC),
+        tenant=tenant,
+        by=by,
+        about=about,
+        counts=dict(counts),
+        digests=tuple(each for each in digests if each not in shared),
+        salt=salt,
+        seal="",
+    )
+    return replace(receipt, seal=_seal(receipt, _key(home, create=True)))
+
+
+def seal_holds(home: Path, receipt: Receipt) -> bool:
+    """Return whether the home issued the receipt just as it is. One of another home, or of a home whose key is lost, does not hold."""
+    key = _key(home, create=False)
+    return key is not None and hmac.compare_digest(_seal(receipt, key).encode(), receipt.seal.encode())
+
+
+def fingerprints_of(home: Path, salt: str, *, create: bool = False) -> Fingerprinter:
+    """Return what makes and finds the fingerprints of a receipt with this salt."""
+    from rag.fingerprints import Fingerprinter
+
+    key = _key(home, create=create)
+    if key is None:
+        raise ConfigFileError(f"{home / KEY_FILE} is missing: this home has issued no receipt, or its key is lost")
+    return Fingerprinter(hmac.digest(key, b"fingerprints" + salt.encode(), "sha256"))
+
+
+def save(home: Path, receipt: Receipt) -> Path:
+    """Keep a receipt as `receipts/ID.json` of the home, and return the file."""
+    path = home / FOLDER / f"{receipt.id}.json"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(to_json(receipt), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    return path
+
+
+def load(path: Path) -> Receipt:
+    """Read a receipt, whether its seal holds or not.
+
+    Raises:
+        ConfigFileError: there is no such file, or it is no receipt.
+    """
+    try:
+        return from_json(json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigFileError(f"{path}: {error.strerror}; give the file that an erasure wrote") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigFileError(f"{path}: not a receipt ({error}); give the file that an erasure wrote") from error
+
+
+def to_json(receipt: Receipt) -> dict[str, Any]:
+    return asdict(receipt) | {"at": receipt.at.isoformat(), "digests": list(receipt.digests)}
+
+
+def from_json(data: Mapping[str, Any]) -> Receipt:
+    """Read what `to_json` gives.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is something else.
+    """
+    names = ("id", "tenant", "by", "about", "salt", "seal")
+    texts = {name: data[name] for name in names}
+    counts, digests, at = dict(data["counts"]), tuple(data["digests"]), datetime.fromisoformat(data["at"])
+    if not all(isinstance(each, str) for each in (*texts.values(), *counts, *digests)):
+        raise ValueError("a field is not text")
+    if not all(type(count) is int for count in counts.values()) or at.tzinfo is None:
+        raise ValueError("a count is no whole number, or the time has no zone")
+    if unknown := sorted(data.keys() - {*names, "counts", "digests", "at"}):
+        raise ValueError(f"unknown fields {', '.join(unknown)}")
+    return Receipt(at=at, counts=counts, digests=digests, **texts)
+
+
+def _seal(receipt: Receipt, key: bytes | None) -> str:
+    assert key is not None
+    fields = {name: value for name, value in to_json(receipt).items() if name != "seal"}
+    said = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hmac.new(key, b"loremill receipt\n" + said.encode("ascii"), hashlib.sha256).hexdigest()
+
+
+def _key(home: Path, *, create: bool) -> bytes | None:
+    """Return the home's key, made if `create`; None where there is none. Of two that make it at once, one wins for both."""
+    path = home / KEY_FILE
+    try:
+        if create and not path.exists():
+            home.mkdir(parents=True, exist_ok=True)
+            aside = home / f".{KEY_FILE}.{uuid.uuid4().hex}.tmp"
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(_KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(aside, path)
+            except FileExistsError:
+                pass
+            finally:
+                aside.unlink()
+        key = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise IndexBackendError(f"{path} cannot be used: {error.strerror}") from error
+    if len(key) != _KEY_BYTES:
+        raise ConfigFileError(f"{path} has {len(key)} bytes instead of {_KEY_BYTES}: put the home's own key back")
+    return key
