@@ -17,6 +17,7 @@
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
     |  +- ReleaseNotFound                       65   404
+    |  +- MemoryNotFound                        65   404
     |  +- DimensionMismatch
     |  +- UnsupportedFilter                     64   400
     |  +- BuildCorrupt
@@ -150,6 +151,14 @@ class ReleaseNotFound(IndexBackendError):
     exit_code = 65
     http_status = 404
     title = "Release not found"
+
+
+class MemoryNotFound(IndexBackendError):
+    """Memory has no such item, or none that the principal may read: the text is the same."""
+
+    exit_code = 65
+    http_status = 404
+    title = "Memory not found"
 
 
 class DimensionMismatch(IndexBackendError):

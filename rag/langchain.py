@@ -33,7 +33,12 @@ class LoremillRetriever(BaseRetriever):
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         hits = self.mill.search(
-            query, collection=self.collection, principal=self.principal, top_k=self.top_k, mode=self.mode, where=self.where
+            query,
+            collection=self.collection,
+            principal=self.principal,
+            top_k=self.top_k,
+            mode=self.mode,
+            where=self.where,
         )
         return [
             Document(

@@ -170,7 +170,15 @@ def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
     status = response.status_code
     if status in (401, 403):
         return AccessDenied(None, detail)
-    for kind in (Busy, CollectionNotFound, MemoryNotFound, PromotionRefused, ReleaseNotFound, TooLarge, UnsupportedFilter):
+    for kind in (
+        Busy,
+        CollectionNotFound,
+        MemoryNotFound,
+        PromotionRefused,
+        ReleaseNotFound,
+        TooLarge,
+        UnsupportedFilter,
+    ):
         if problem.get("type") == f"urn:loremill:error:{kind.__name__}":
             return kind(detail)
     if status == 404:

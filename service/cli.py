@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from indexes.errors import LoremillError
-from service import cli_acl, cli_admin, cli_audit, cli_eval, cli_ingest, cli_mcp, cli_memory, cli_release, cli_serve, render
+from service import (
+    cli_acl,
+    cli_admin,
+    cli_audit,
+    cli_eval,
+    cli_ingest,
+    cli_mcp,
+    cli_memory,
+    cli_release,
+    cli_serve,
+    render,
+)
 from service.console import (
     INTERNAL,
     INTERRUPTED,

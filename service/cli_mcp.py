@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 def mcp(
     as_: Annotated[
-        str | None, typer.Option("--as", metavar="PRINCIPAL", help="A name from principals.yaml, or tenant/user:x,group:y.")
+        str | None,
+        typer.Option("--as", metavar="PRINCIPAL", help="A name from principals.yaml, or tenant/user:x,group:y."),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="SECRET", envvar="LOREMILL_KEY", show_default=False, help="An API key, in place of --as."),
+        typer.Option(
+            "--key", metavar="SECRET", envvar="LOREMILL_KEY", show_default=False, help="An API key, in place of --as."
+        ),
     ] = None,
     home: Home = None,
     json: Json = False,

@@ -31,7 +31,9 @@ Metadata = Annotated[str | None, typer.Option("--metadata", metavar="JSON", help
 @memory.command("remember")
 def remember(
     as_: As,
-    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", callback=lambda text: text and unicode_text(text))] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", callback=lambda text: text and unicode_text(text))
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="JSONL, a message a line, or a JSON list of messages.")
     ] = None,
@@ -53,7 +55,9 @@ def remember(
             metadata=_object(metadata),
         )  # fmt: skip
         mill.memory.settle()
-    emit({"episodes": to_json(made if isinstance(made, list) else [made])}, as_json=json, human=render_memory.remembered)
+    emit(
+        {"episodes": to_json(made if isinstance(made, list) else [made])}, as_json=json, human=render_memory.remembered
+    )
 
 
 @memory.command("recall")
@@ -90,7 +94,9 @@ def list_items(
     session: Session = None,
     kind: Kinds = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
-    after: Annotated[str | None, typer.Option("--after", metavar="ID", help="The last item of the page before.")] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ID", help="The last item of the page before.")
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:

@@ -40,7 +40,7 @@ Who = Callable[["ServerRequestContext[Any, Any]"], Identity]
 def make_server(mill: Loremill, who: Who) -> Server[Any]:
     """Return an MCP server over an open mill. Needs no network and keeps no state."""
     from mcp import types
-    from mcp.server import Server, ServerRequestContext
+    from mcp.server import Server
 
     async def list_tools(
         _context: ServerRequestContext[Any, Any], _page: types.PaginatedRequestParams | None

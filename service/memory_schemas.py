@@ -72,7 +72,8 @@ class RecallBody(Named):
     query: str = Field(min_length=1)
     run_id: Label | None = Field(None, description="What belongs to this session alone.")
     session: Label | None = Field(
-        None, description="The present conversation; what is kept for it alone is recalled, too, and nothing is left out."
+        None,
+        description="The present conversation; what is kept for it alone is recalled, too, and nothing is left out.",
     )
     top_k: int = Field(10, ge=1, le=1000, validation_alias=AliasChoices("top_k", "limit"))
     max_tokens: int | None = Field(None, ge=1, le=1_000_000, description="Most tokens of text in all.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from indexes.errors import AccessDenied
+from indexes.errors import AccessDenied, MemoryNotFound
 from indexes.vocabulary import Principal
 from rag.lore.items import MemoryItem, Receipt
 from rag.lore.wire import to_json
@@ -31,12 +30,15 @@ from service.memory_schemas import (
     ShareBody,
     UpdateBody,
 )
-from service.problems import declared, problem
+from service.problems import declared
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
 
 router = APIRouter(prefix="/v1/memories", tags=["memory"])
 
+MISSING = "no such memory"
 
-_MISSING = "no such memory"
 
 def who_writes(request: Request, asker: Asker) -> Principal:
     """As `who_asks`. Raises AccessDenied where an administrator asks as somebody else: that reads, and changes nothing."""
@@ -47,11 +49,6 @@ def who_writes(request: Request, asker: Asker) -> Principal:
 
 Writer = Annotated[Principal, Depends(who_writes)]
 Name = Annotated[str | None, Query(min_length=1, max_length=200)]
-
-
-def no_memory() -> JSONResponse:
-    """Return the one answer about a memory that is missing, forbidden or somebody else's."""
-    return problem(404, detail=_MISSING)
 
 
 @router.post("", status_code=201, summary="Remember", responses=declared(404), response_model=RememberResponse)
@@ -105,7 +102,14 @@ def forget_memories(
     `user_id` alone means all that is the key's user's own.
     """
     named = _scope_of(writer, user_id, agent_id)
-    conditions = {"id": id, "query": query, "session": run_id, "subject": subject, "scope": scope or named, "before": before}
+    conditions = {
+        "id": id,
+        "query": query,
+        "session": run_id,
+        "subject": subject,
+        "scope": scope or named,
+        "before": before,
+    }
     if user_id is not None and not any(conditions.values()):
         conditions["scope"] = "user"
     return _forgotten(mill.memory.forget(principal=writer, **conditions))
@@ -141,8 +145,7 @@ def restore_memory(body: RestoreBody, mill: Mill, writer: Writer) -> Response:
 @router.get("/{memory_id}", summary="Get a memory", responses=declared(404), response_model=NamedMemory)
 def get_memory(memory_id: str, mill: Mill, asker: Asker) -> Response:
     """Return one memory that the key's principal may read."""
-    found = mill.memory.get(memory_id, principal=asker)
-    return no_memory() if found is None else JSONResponse(_named(found, asker))
+    return JSONResponse(_named(_found(mill, memory_id, asker), asker))
 
 
 @router.put("/{memory_id}", summary="Correct a memory", responses=declared(404), response_model=NamedMemory)
@@ -155,15 +158,16 @@ def update_memory(memory_id: str, body: UpdateBody, mill: Mill, writer: Writer) 
 @router.delete("/{memory_id}", summary="Forget a memory", responses=declared(404), response_model=ForgetResponse)
 def forget_memory(memory_id: str, mill: Mill, writer: Writer) -> Response:
     """Forget one memory for good, with its history and the facts that rest on it."""
-    receipt = mill.memory.forget(principal=writer, id=memory_id)
-    return _forgotten(receipt) if any(receipt.counts.values()) else no_memory()
+    _found(mill, memory_id, writer)
+    return _forgotten(mill.memory.forget(principal=writer, id=memory_id))
 
 
-@router.get("/{memory_id}/history", summary="A memory's history", responses=declared(404), response_model=HistoryResponse)
+@router.get(
+    "/{memory_id}/history", summary="A memory's history", responses=declared(404), response_model=HistoryResponse
+)
 def memory_history(memory_id: str, mill: Mill, asker: Asker) -> Response:
     """Return what was decided about a memory and why, oldest first."""
-    if mill.memory.get(memory_id, principal=asker) is None:
-        return no_memory()
+    _found(mill, memory_id, asker)
     return JSONResponse({"results": to_json(mill.memory.history(memory_id, principal=asker))})
 
 
@@ -173,14 +177,26 @@ def share_memory(memory_id: str, body: ShareBody, mill: Mill, writer: Writer) ->
     return JSONResponse(_named(mill.memory.share(memory_id, principal=writer, scope=body.scope), writer))
 
 
+def _found(mill: Loremill, memory_id: str, principal: Principal) -> MemoryItem:
+    """Return a memory. Raises MemoryNotFound where there is none that the principal may read."""
+    found = mill.memory.get(memory_id, principal=principal)
+    if found is None:
+        raise MemoryNotFound(MISSING)
+    return found
+
+
 def _scope_of(principal: Principal, user_id: str | None, agent_id: str | None) -> str | None:
-    """Return the scope that mem0's names mean for the principal, None where they narrow nothing; 404 for a foreign name."""
+    """Return the scope that mem0's names mean for the principal, None where they narrow nothing.
+
+    Raises:
+        MemoryNotFound: somebody else is named.
+    """
     kind, _, name = principal.subject.partition(":")
     own = {principal.subject, name}
     if user_id is not None and (kind == "agent" or user_id not in own):
-        raise HTTPException(404, _MISSING)
+        raise MemoryNotFound(MISSING)
     if agent_id is not None and (kind != "agent" or agent_id not in own):
-        raise HTTPException(404, _MISSING)
+        raise MemoryNotFound(MISSING)
     return None if agent_id is None else f"agent:{name}"
 
 

@@ -36,7 +36,7 @@ def from_json(kind: type[_T], data: Any) -> _T:
     """
     if not isinstance(data, Mapping):
         raise TypeError(f"{kind.__name__} must be an object, not {type(data).__name__}")
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # a type variable's class is hashable, too
     return kind(**{name: _read(hints[name], value) for name, value in data.items() if name in hints})
 
 

@@ -35,9 +35,11 @@ def over_http(url: str, key: str, calls: Calls, **headers: str) -> Any:
     from mcp.client.streamable_http import streamable_http_client
 
     async def session() -> Any:
-        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}", **headers}, timeout=60) as http:
-            async with Client(streamable_http_client(url, http_client=http)) as client:
-                return await calls(client)
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}", **headers}, timeout=60) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            return await calls(client)
 
     return asyncio.run(session())
 
@@ -97,7 +99,10 @@ def test_search_and_ask_give_the_json_of_the_command_line_over_http(url: str, mi
 
 
 def test_two_keys_see_their_own(url: str, place: Any) -> None:
-    for tool in (called("search", query="marketing budget"), called("ask", question="How large is the marketing budget?")):
+    for tool in (
+        called("search", query="marketing budget"),
+        called("ask", question="How large is the marketing budget?"),
+    ):
         told = {who: over_http(url, place.keys[who], tool)[1] for who in ("alice", "bob", "mia")}
         assert "340,000" in told["alice"]
         assert "340,000" not in told["bob"] + told["mia"]
@@ -158,7 +163,9 @@ def test_what_is_wrong_is_a_tool_error_in_our_words(
     assert "pydantic" not in text
 
 
-def test_a_defect_tells_nothing_of_itself(url: str, place: Any, mill: Loremill, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_tells_nothing_of_itself(
+    url: str, place: Any, mill: Loremill, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("the secret is 340,000")
 
@@ -206,7 +213,9 @@ def test_stdio_takes_a_key_and_refuses_it_once_revoked(place: Any, mill: Loremil
     assert after[:2] == (True, "the API key does not hold; see loremill keys list")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--as", "alice", "--key", "lm_a_b"], ["--key", "lm_a_b"], ["--as", "nobody"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--as", "alice", "--key", "lm_a_b"], ["--key", "lm_a_b"], ["--as", "nobody"]]
+)
 def test_stdio_does_not_begin_without_one_principal(run: Any, arguments: list[str]) -> None:
     done = run("mcp", *arguments, "--json")
     assert done.code == 64

@@ -15,7 +15,9 @@ from rag.lore.wire import from_json, to_json
 words = st.text(max_size=10)
 times = st.datetimes(timezones=st.just(UTC))
 share = st.floats(0, 1)
-metadata = st.dictionaries(words, st.one_of(words, st.integers(), st.booleans(), st.lists(words, max_size=2)), max_size=3)
+metadata = st.dictionaries(
+    words, st.one_of(words, st.integers(), st.booleans(), st.lists(words, max_size=2)), max_size=3
+)
 episodes = st.builds(
     Episode, words, words, words, words, times, words, role=st.sampled_from(Role), trust=share, metadata=metadata
 )
@@ -32,7 +34,19 @@ def test_an_item_with_its_provenance_survives_json(item: MemoryItem) -> None:
 
 def test_its_fields_are_those_of_the_contract() -> None:
     item = MemoryItem("a", Kind.FACT, "t", 0.5, "user", datetime(2026, 1, 2, tzinfo=UTC), None, None, 1.0, {}, ())
-    names = {"id", "kind", "text", "score", "scope", "time", "valid_from", "valid_to", "trust", "metadata", "provenance"}
+    names = {
+        "id",
+        "kind",
+        "text",
+        "score",
+        "scope",
+        "time",
+        "valid_from",
+        "valid_to",
+        "trust",
+        "metadata",
+        "provenance",
+    }
     assert names <= to_json(item).keys()
     assert (to_json(item)["kind"], to_json(item)["time"]) == ("fact", "2026-01-02T00:00:00+00:00")
 
