@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from rag.remote_memory import RemoteMemory
 
 _T = TypeVar("_T")
+_TOLD = (Busy, CollectionNotFound, MemoryNotFound, PromotionRefused, ReleaseNotFound, TooLarge, UnsupportedFilter)
+"""Errors that a problem document tells by name."""
 
 
 class RemoteLoremill:
@@ -170,15 +172,7 @@ def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
     status = response.status_code
     if status in (401, 403):
         return AccessDenied(None, detail)
-    for kind in (
-        Busy,
-        CollectionNotFound,
-        MemoryNotFound,
-        PromotionRefused,
-        ReleaseNotFound,
-        TooLarge,
-        UnsupportedFilter,
-    ):
+    for kind in _TOLD:
         if problem.get("type") == f"urn:loremill:error:{kind.__name__}":
             return kind(detail)
     if status == 404:
