@@ -154,7 +154,7 @@ class ReleaseNotFound(IndexBackendError):
 
 
 class MemoryNotFound(IndexBackendError):
-    """Memory has no such item, or none that the principal may read: the text is the same."""
+    """Memory has no such item or decision that the principal may read. The text is the same whether it exists or not."""
 
     exit_code = 65
     http_status = 404

@@ -149,8 +149,8 @@ class Partition:
         dense = self.vectors[:n] @ query.vector
         lexical = self._postings.scores(query.terms)
         best = _best(np.where(shown, dense, -np.inf), query.depth)
-        words = _best(np.where(shown, lexical, 0), query.depth)
-        rows = np.union1d(best, words[lexical[words] > 0])
+        words = _best(np.where(shown & (lexical > 0), lexical, -np.inf), query.depth)
+        rows = np.union1d(best, words)
         if query.around:
             rows = np.union1d(rows, self._neighbours(rows, query.around, shown)).astype(np.int64)
         return rows, dense[rows], lexical[rows]
@@ -169,9 +169,8 @@ class Partition:
         n = len(self)
         recorded, retired, start, end, closed = (self._numbers[name][:n] for name in _TIMES[1:])
         moment = query.now if query.as_of is None else query.as_of
-        if query.as_of is None:
-            known = retired == NEVER
-        else:
+        known = retired == NEVER
+        if query.as_of is not None:
             known = (recorded <= moment) & (retired > moment) & (start <= moment)
         holds = (end > moment) | np.where(closed == NEVER, end <= recorded, closed > moment)
         mask: BoolVector = known & holds
@@ -304,8 +303,7 @@ def _gathered(found: list[tuple[Partition, Int64Vector, Float32Vector, Float32Ve
 
 def _best(scores: Float32Vector, wanted: int) -> Int64Vector:
     """Return the rows of the greatest finite scores, at most `wanted`, in any order."""
+    rows = np.arange(len(scores))
     if len(scores) > wanted:
         rows = np.argpartition(-scores, wanted)[:wanted]
-    else:
-        rows = np.arange(len(scores))
     return rows[np.isfinite(scores[rows])]

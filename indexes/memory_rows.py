@@ -7,7 +7,7 @@ touches, so that whoever holds a copy of the class in memory (`indexes.memory_in
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +40,11 @@ class MemoryRow:
     session: str = ""
     subject: str = ""
     relation: str = ""
+    relation_key: str = ""
     value: str = ""
     negated: bool = False
     single: bool = False
+    event: bool = False
     retired: int | None = None
     valid_from: int | None = None
     valid_to: int | None = None
@@ -171,17 +173,26 @@ _CONFIRM = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN memory_ite
 
 
 def confirm(
-    db: Connection, seqs: Collection[int], *, access: AccessFilter, now: int, as_of: int | None = None
+    db: Connection,
+    seqs: Collection[int],
+    *,
+    access: AccessFilter,
+    now: int,
+    as_of: int | None = None,
+    passes: Callable[[MemoryRow], bool] = lambda row: True,
 ) -> dict[int, MemoryRow]:
     """Return those of the rows that `access` may read and a recall may show at this moment, by seq.
 
     This is the last look before text leaves: a right taken away, or an item forgotten, a moment ago holds here, whatever an index
     still says. Cost: one look-up by key a row.
+
+    Args:
+        passes: what else was asked for.
     """
     found = {}
     for values in db.exec_driver_sql(_CONFIRM, (json.dumps([int(seq) for seq in seqs]),)):
         row = _row(values)
-        if row.class_id in access.classes and shown(row, now=now, as_of=as_of):
+        if row.class_id in access.classes and shown(row, now=now, as_of=as_of) and passes(row):
             found[row.seq] = row
     return found
 
@@ -205,6 +216,14 @@ def sources(db: Connection, item_ids: Collection[str], *, access: AccessFilter) 
     return found
 
 
+def vector_of(db: Connection, row: MemoryRow) -> Float32Matrix:
+    """Return a row's vector, shape (1, dim)."""
+    import numpy as np
+
+    stored = db.exec_driver_sql("SELECT vector FROM memory_vectors WHERE seq = ?", (row.seq,)).scalar_one()
+    return np.frombuffer(stored, "<f4")[None].astype(np.float32)
+
+
 def delete(db: Connection, rows: Iterable[MemoryRow]) -> None:
     """Delete rows with what they were found by."""
     from sqlalchemy import delete
@@ -217,7 +236,7 @@ def delete(db: Connection, rows: Iterable[MemoryRow]) -> None:
 
 
 _JSON = {COLUMNS.index(name): name for name in ("metadata", "conflicts")}
-_FLAGS = tuple(COLUMNS.index(name) for name in ("negated", "single"))
+_FLAGS = tuple(COLUMNS.index(name) for name in ("negated", "single", "event"))
 
 
 def _row(values: Sequence[Any]) -> MemoryRow:

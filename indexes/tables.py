@@ -292,9 +292,12 @@ memory_items = Table(
     *(Column(name, String, nullable=False, default="") for name in ("speaker", "role", "session")),
     *(
         Column(name, String, nullable=False, default="", comment="of facts")
-        for name in ("subject", "relation", "value")
+        for name in ("subject", "relation", "relation_key", "value")
     ),
-    *(Column(name, Boolean, nullable=False, default=False, comment="of facts") for name in ("negated", "single")),
+    *(
+        Column(name, Boolean, nullable=False, default=False, comment="of facts")
+        for name in ("negated", "single", "event")
+    ),
     Column("time", BigInteger, nullable=False, comment="when it happened; of facts, that of the newest source"),
     Column("recorded", BigInteger, nullable=False, comment="when memory knew it: as it was said, or changed by hand"),
     Column("stored", BigInteger, nullable=False, comment="when this row was written"),
@@ -319,7 +322,7 @@ Index(
 Index("memory_items_by_id", memory_items.c.id)
 Index("memory_items_by_change", memory_items.c.class_id, memory_items.c.changed)
 Index("memory_items_by_session", memory_items.c.class_id, memory_items.c.session)
-Index("memory_items_by_subject", memory_items.c.class_id, memory_items.c.subject, memory_items.c.relation)
+Index("memory_items_by_subject", memory_items.c.class_id, memory_items.c.subject, memory_items.c.relation_key)
 Index("memory_items_by_origin", memory_items.c.shared_from)
 
 memory_vectors = Table(

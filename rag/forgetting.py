@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter
 from indexes.batches import batched
-from indexes.errors import AccessDenied
 from indexes.memory_rows import MemoryRow, delete, find, raise_epoch
 from rag.lore.clock import read_time, to_micros
 from rag.lore.items import Kind
 from rag.lore.scopes import SESSION, scope_of
+from rag.deciding import undo_others
 from rag.memory_rooms import MemoryRooms
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
+
+_CONSEQUENT = ("close", "retract", "conflict")
+"""Decisions about a fact that follow from another one, or from an episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,20 @@ def _versions(db: Connection, item_ids: Iterable[str]) -> list[MemoryRow]:
 
 
 def _undo(db: Connection, item_ids: set[str]) -> set[int]:
-    """Undo what decisions that rest on the items did to others; return the classes of those."""
-    return set()
+    """Undo what decisions did to other items that were about one of these as well; return the classes of those."""
+    from sqlalchemy import select
+
+    from indexes.tables import memory_events as table
+
+    events: list[str] = []
+    for batch in batched(item_ids):
+        query = select(table.c.event_id).where(table.c.item_id.in_(batch), table.c.undone.is_(None))
+        query = query.where(table.c.action.in_(_CONSEQUENT)).order_by(table.c.seq.desc())
+        events += db.execute(query).scalars()
+    touched: set[int] = set()
+    for event_id in dict.fromkeys(events):
+        touched |= undo_others(db, event_id, gone=item_ids)
+    return touched
 
 
 def _unlink(db: Connection, item_ids: Iterable[str]) -> None:
@@ -178,13 +193,5 @@ def select_items(rooms: MemoryRooms, given: Mapping[str, Any], *, access: Access
         if "query" in given or "subject" in given:
             names = with_sources(db, rows)
         return {
-            row.id for row in _versions(db, names) if row.class_id in access.classes and _may_write(rooms, row, access)
+            row.id for row in _versions(db, names) if row.class_id in access.classes and rooms.may_write(row, access)
         }
-
-
-def _may_write(rooms: MemoryRooms, row: MemoryRow, access: AccessFilter) -> bool:
-    try:
-        written = rooms.writable(row.scope, access=access)
-    except AccessDenied:
-        return False
-    return written.class_id == row.class_id

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, overload
 
 from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Principal
+from rag.deriving import Background, Deriver
 from rag.lore.items import Episode, MemoryEvent, MemoryItem, Receipt
 from rag.memory_rooms import MemoryRooms, item_of
 
@@ -51,6 +53,14 @@ class Memory:
         self._home, self._settings, self._tenant, self._embedder = home, settings, tenant, embedder
         self._rooms: dict[str, MemoryRooms] = {}
         self._lock = RLock()
+        self._background = Background(lambda: self.deriver)
+
+    @cached_property
+    def deriver(self) -> Deriver:
+        """What turns episodes into facts: rules, unless another is set here before memory is first used."""
+        from rag.lore.derive import derive
+
+        return derive
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -116,11 +126,12 @@ class Memory:
             items=[one.id for one in episodes][:100],
             count=len(episodes),
         )
+        self._background.wake(rooms)
         return episodes[0] if isinstance(text, str) else episodes
 
     def settle(self, timeout: float | None = None) -> bool:
         """Wait until facts are derived from all that was remembered; False if `timeout` seconds were not enough."""
-        return True
+        return self._background.settle(timeout)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -253,7 +264,86 @@ class Memory:
 
     def history(self, id: str, *, principal: Principal) -> Events:
         """Return what was decided about an item, oldest first; nothing where there is none that the principal may read."""
-        return []
+        from rag.correcting import history
+
+        rooms = self._reading(principal)
+        if rooms is None:
+            return []
+        with rooms.auditor.denials(principal, "memory.history"):
+            found = history(rooms, id, access=rooms.access(principal))
+        self._saw(rooms, principal, [id] if found else [])
+        return found
+
+    # -- correcting --------------------------------------------------------------------------------------------------
+
+    def update(
+        self, id: str, text: str, *, principal: Principal, metadata: Mapping[str, Any] | None = None,
+        administrator: bool = False,
+    ) -> MemoryItem:  # fmt: skip
+        """Put another text in an item's place, and return it. The text before stays in its history until it is forgotten.
+
+        Facts that rested on an episode's old text are retired, and derived anew from the new one.
+
+        Args:
+            metadata: in place of what there is; None keeps it.
+        Raises:
+            MemoryNotFound: there is no such item that the principal may read.
+            AccessDenied: it may not write in its scope. ConfigError, TooLarge: as `remember`.
+        """
+        from rag.correcting import update
+        from rag.remembering import check_metadata, check_text
+
+        said = check_text(text, "text", self._settings.memory_max_chars)
+        about = None if metadata is None else check_metadata(metadata)
+        rooms = self._open(principal, create=True)
+        with rooms.auditor.denials(principal, "memory.update"):
+            item = update(rooms, id, said, about, access=rooms.access(principal), administrator=administrator)
+        rooms.auditor.did("memory.change", principal, change="update", items=[id])
+        self._background.wake(rooms)
+        return item
+
+    def restore(self, event_id: str, *, principal: Principal, administrator: bool = False) -> MemoryItem:
+        """Undo a decision that `history` tells of, and return the item that it was about as it is now.
+
+        Raises:
+            MemoryNotFound: there is no such decision about an item that the principal may read.
+            AccessDenied: it may not write in the scope of one of the items that the decision touched.
+            ConfigError: it is undone already, or something decided later has changed the same.
+        """
+        from rag.correcting import restore
+
+        rooms = self._open(principal, create=True)
+        with rooms.auditor.denials(principal, "memory.restore"):
+            item = restore(rooms, event_id, access=rooms.access(principal), administrator=administrator)
+        rooms.auditor.did("memory.change", principal, change="restore", event=event_id, items=[item.id])
+        return item
+
+    def share(self, id: str, *, principal: Principal, scope: str, administrator: bool = False) -> MemoryItem:
+        """Copy an item into another scope, and return the copy. It goes when the item is forgotten; audited.
+
+        Raises:
+            MemoryNotFound: there is no such item that the principal may read.
+            AccessDenied: it may not write in the other scope. ConfigError: there is no such scope.
+        """
+        from rag.correcting import share
+
+        rooms = self._open(principal, create=True)
+        with rooms.auditor.denials(principal, "memory.share"):
+            item, came_from = share(rooms, id, scope, access=rooms.access(principal), administrator=administrator)
+        rooms.auditor.did("memory.share", principal, item=id, copy=item.id, came_from=came_from, scope=item.scope)
+        return item
+
+    def grant(self, scope: str, to: str, *, tenant: str, revoke: bool = False) -> None:
+        """Let a subject or a group write in a scope, `tenant` say, or no longer. For operators.
+
+        Raises:
+            ConfigError: there is no such scope, or no such name.
+        """
+        from rag.correcting import grant
+
+        rooms = self._open(Principal(tenant, "service:loremill"), create=True)
+        grant(rooms, scope, to, revoke=revoke)
+        rooms.auditor.did("rights", None, memory_scope=scope, to=to, revoked=revoke)
 
     # -- forgetting --------------------------------------------------------------------------------------------------
 
@@ -310,6 +400,7 @@ class Memory:
 
     def close(self) -> None:
         """Stop what goes on in the background. Nothing is lost: it goes on when memory is next used."""
+        self._background.close()
         with self._lock:
             self._rooms.clear()
 
@@ -334,6 +425,7 @@ class Memory:
                 )
                 rooms = MemoryRooms(tenant.catalog, embedder, index, tenant.auditor, self._settings)
                 self._rooms[principal.tenant] = rooms
+                self._background.wake(rooms)  # a process before this one may have left something
             return rooms
 
     def _saw(

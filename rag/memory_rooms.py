@@ -62,6 +62,13 @@ class MemoryRooms:
             check_writer(scope, access.principal, self.granted(scope.text))
         return Written(scope, self.class_of(scope.acl))
 
+    def may_write(self, row: MemoryRow, access: AccessFilter) -> bool:
+        """Return whether the principal may write where the row is: its own scope of that name, not somebody else's."""
+        scope = scope_of(row.scope, access.principal)
+        if self.class_of(scope.acl) != row.class_id:
+            return False
+        return not access.principal.names.isdisjoint(scope.writers.union(self.granted(scope.text)))
+
     def granted(self, scope: str) -> list[str]:
         """Return the names to whom writing in a scope was granted."""
         from sqlalchemy import select

@@ -67,7 +67,7 @@ def read_messages(
         who = message.get("speaker") or message.get("name") or speaker or ""
         said.append(
             Said(
-                _text(message.get("content"), where, max_chars),
+                check_text(message.get("content"), where, max_chars),
                 _role(message.get("role", role), where),
                 _name(who, f"{where}.speaker"),
                 at,
@@ -177,7 +177,12 @@ def _note_pending(db: Any, rows: Sequence[MemoryRow]) -> None:
         db.execute(insert(memory_pending), [{"seq": row.seq} for row in rows])
 
 
-def _text(text: object, where: str, max_chars: int) -> str:
+def check_text(text: object, where: str, max_chars: int) -> str:
+    """Return a text that can be remembered.
+
+    Raises:
+        ConfigError: it is empty or not Unicode; TooLarge: it passes the limit. `where` says which one.
+    """
     if not isinstance(text, str) or not text.strip():
         raise ConfigError(f"{where} is empty; write what is to be remembered")
     if len(text) > max_chars:

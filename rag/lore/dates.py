@@ -40,7 +40,9 @@ class Mention:
 
 _NUMBERS = {
     word: number
-    for number, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
+    for number, word in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
 } | {"a": 1, "an": 1, "couple": 2, "fifteen": 15, "twenty": 20, "thirty": 30}
 _WEEKDAYS = {
     name: number
@@ -59,7 +61,9 @@ _WEEKDAYS = {
 }
 _MONTHS = {name.lower(): number for number, name in enumerate(spans.MONTHS, 1)} | {
     name: number
-    for number, names in enumerate(["jan", "feb", "mar", "apr", "-", "jun", "jul", "aug", "sep,sept", "oct", "nov", "dec"], 1)
+    for number, names in enumerate(
+        ["jan", "feb", "mar", "apr", "-", "jun", "jul", "aug", "sep,sept", "oct", "nov", "dec"], 1
+    )
     for name in names.split(",")
     if name != "-"
 }

@@ -123,8 +123,20 @@ SAYS_NOTHING = word_set(
 
 NEEDS_MORE = (
     dict.fromkeys(SAYS_NOTHING, 2)
-    | dict.fromkeys(word_set("agree appreciate hope wish guess think believe bet understand mean feel admire imagine suppose assume thank congratulate promise say " "wonder doubt care trust find realize realise notice figure bear let wait cheer root salute deserve sound seem applaud know forget " "relate vibe rock strive tell ask"), 99)
-    | dict.fromkeys(word_set("make help remember see hear share keep show talk chat continue push try inspire motivate remind support need"), 3)
+    | dict.fromkeys(
+        word_set(
+            "agree appreciate hope wish guess think believe bet understand mean feel admire imagine suppose assume thank congratulate promise say "
+            "wonder doubt care trust find realize realise notice figure bear let wait cheer root salute deserve sound seem applaud know forget "
+            "relate vibe rock strive tell ask"
+        ),
+        99,
+    )
+    | dict.fromkeys(
+        word_set(
+            "make help remember see hear share keep show talk chat continue push try inspire motivate remind support need"
+        ),
+        3,
+    )
 )
 NEEDS_MORE |= {"get": 2, "stay": 2}
 """Concrete words that a statement with such a verb must have; 99 is never."""
