@@ -116,7 +116,7 @@ class RemoteMemory:
         return _known(MemoryItem, self._ask("POST", "/restore", {"event_id": event_id}))
 
     def share(self, id: str, *, scope: str, principal: Principal | None = None) -> MemoryItem:
-        """Let an item be read in another scope, too; errors as `Memory.share`."""
+        """Copy an item into another scope and return the copy; errors as `Memory.share`."""
         return _known(MemoryItem, self._ask("POST", f"{_path(id)}/share", {"scope": scope}))
 
     def forget(

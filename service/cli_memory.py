@@ -165,10 +165,25 @@ def share(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Let an item be read in another scope, too. It is written into the audit log."""
+    """Copy an item into another scope; the copy goes when the item is forgotten. It is written into the audit log."""
     with opened(home) as mill:
         shared = mill.memory.share(id, principal=mill.directory.resolve(as_), scope=scope)
     emit({"memory": to_json(shared)}, as_json=json, human=render_memory.item)
+
+
+@memory.command("grant")
+def grant(
+    scope: Annotated[str, typer.Argument(metavar="SCOPE", help="tenant, team:NAME or agent:NAME.")],
+    to: Annotated[str, typer.Argument(metavar="NAME", help="user:x, agent:y or group:z.")],
+    tenant: Annotated[str, typer.Option("--tenant", metavar="T", help="Whose.")],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take it back.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Let somebody write in a scope, or no longer. Reading stays what the scope says."""
+    with opened(home) as mill:
+        mill.memory.grant(scope, to, tenant=tenant, revoke=revoke)
+    emit({"scope": scope, "to": to, "tenant": tenant, "granted": not revoke}, as_json=json, human=render.fields)
 
 
 @memory.command("forget")

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/memories", tags=["memory"])
 
-MISSING = "no such memory"
+MISSING = "no such item of memory"
+"""As `Memory` says it."""
 
 
 def who_writes(request: Request, asker: Asker) -> Principal:
@@ -48,16 +49,17 @@ def who_writes(request: Request, asker: Asker) -> Principal:
 
 
 Writer = Annotated[Principal, Depends(who_writes)]
+AllScopes = Annotated[bool, Depends(sees_everything)]
 Name = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
 @router.post("", status_code=201, summary="Remember", responses=declared(404), response_model=RememberResponse)
-def remember(body: RememberBody, mill: Mill, writer: Writer, request: Request) -> Response:
+def remember(body: RememberBody, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
     """Store a text or the messages of a conversation, word for word, at once. Facts are derived from them in the background."""
     named = _scope_of(writer, body.user_id, body.agent_id)
     episodes = remembered(
         mill, writer, body, scope=body.scope or named or "user", session=body.run_id, role=body.role,
-        administrator=sees_everything(request),
+        administrator=all_scopes,
     )  # fmt: skip
     results = [{**to_json(one), "memory": one.text, "event": "ADD"} for one in episodes]
     return JSONResponse({"results": results}, 201)
@@ -137,9 +139,10 @@ def consolidate(body: ConsolidateBody, mill: Mill, writer: Writer) -> Response:
 
 
 @router.post("/restore", summary="Undo a decision", responses=declared(404), response_model=NamedMemory)
-def restore_memory(body: RestoreBody, mill: Mill, writer: Writer) -> Response:
+def restore_memory(body: RestoreBody, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
     """Undo one event of a memory's history and return the memory as it is then."""
-    return JSONResponse(_named(mill.memory.restore(body.event_id, principal=writer), writer))
+    restored = mill.memory.restore(body.event_id, principal=writer, administrator=all_scopes)
+    return JSONResponse(_named(restored, writer))
 
 
 @router.get("/{memory_id}", summary="Get a memory", responses=declared(404), response_model=NamedMemory)
@@ -149,9 +152,13 @@ def get_memory(memory_id: str, mill: Mill, asker: Asker) -> Response:
 
 
 @router.put("/{memory_id}", summary="Correct a memory", responses=declared(404), response_model=NamedMemory)
-def update_memory(memory_id: str, body: UpdateBody, mill: Mill, writer: Writer) -> Response:
+def update_memory(
+    memory_id: str, body: UpdateBody, mill: Mill, writer: Writer, all_scopes: AllScopes
+) -> Response:
     """Put another text in a memory's place. What it was stays in its history."""
-    changed = mill.memory.update(memory_id, body.text, principal=writer, metadata=body.metadata)
+    changed = mill.memory.update(
+        memory_id, body.text, principal=writer, metadata=body.metadata, administrator=all_scopes
+    )
     return JSONResponse(_named(changed, writer))
 
 
@@ -172,9 +179,12 @@ def memory_history(memory_id: str, mill: Mill, asker: Asker) -> Response:
 
 
 @router.post("/{memory_id}/share", summary="Share a memory", responses=declared(404), response_model=NamedMemory)
-def share_memory(memory_id: str, body: ShareBody, mill: Mill, writer: Writer) -> Response:
-    """Let a memory be read in another scope, too. It is written into the audit log."""
-    return JSONResponse(_named(mill.memory.share(memory_id, principal=writer, scope=body.scope), writer))
+def share_memory(
+    memory_id: str, body: ShareBody, mill: Mill, writer: Writer, all_scopes: AllScopes
+) -> Response:
+    """Copy a memory into another scope and return the copy, which goes when the memory is forgotten. It is written into the audit log."""
+    copy = mill.memory.share(memory_id, principal=writer, scope=body.scope, administrator=all_scopes)
+    return JSONResponse(_named(copy, writer))
 
 
 def _found(mill: Loremill, memory_id: str, principal: Principal) -> MemoryItem:

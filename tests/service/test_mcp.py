@@ -98,6 +98,53 @@ def test_search_and_ask_give_the_json_of_the_command_line_over_http(url: str, mi
     assert answer["answer"] == "Parental leave is 20 weeks for every employee of Halden. [1]"
 
 
+async def through_memory(client: Any) -> dict[str, Any]:
+    """Remember, recall and forget; gives what each tool returned."""
+    said = {"messages": "The red kiln stands in hall four.", "session": "s1", "metadata": {"source": "chat"}}
+    done = {"remember": (await client.call_tool("remember", said)).structured_content}
+    wanted = {"query": "Where is the kiln?", "kinds": ["episode"], "top_k": 3}
+    done["recall"] = (await client.call_tool("recall", wanted)).structured_content
+    given = {"id": done["remember"]["episodes"][0]["id"]}
+    done["forget"] = (await client.call_tool("forget", given)).structured_content
+    done["after"] = (await client.call_tool("recall", wanted)).structured_content
+    return done
+
+
+def check_memory(done: dict[str, Any], who: str) -> None:
+    (episode,) = done["remember"]["episodes"]
+    best = done["recall"]["memories"][0]
+    assert (best["id"], best["text"]) == (episode["id"], "The red kiln stands in hall four.")
+    contract = {"id", "kind", "text", "score", "scope", "time", "valid_from", "valid_to", "trust", "metadata", "provenance"}
+    assert contract <= best.keys()
+    assert (best["metadata"], best["provenance"][0]["session"]) == ({"source": "chat"}, "s1")
+    assert (done["forget"]["counts"]["episode"], done["forget"]["by"]) == (1, who)
+    assert episode["id"] not in {one["id"] for one in done["after"]["memories"]}
+
+
+def test_memory_is_kept_recalled_and_forgotten_over_http(url: str, place: Any) -> None:
+    check_memory(over_http(url, place.keys["alice"], through_memory), "user:alice")
+
+
+def test_two_keys_remember_their_own(url: str, place: Any) -> None:
+    said = called("remember", messages=[{"role": "user", "content": "My locker code is 4711."}])
+    name = over_http(url, place.keys["alice"], said)[2]["episodes"][0]["id"]
+    for who, mine in (("alice", True), ("bob", False), ("mia", False)):
+        text = over_http(url, place.keys[who], called("recall", query="locker code"))[1]
+        assert ("4711" in text) == mine
+    for again in (name, "0" * 32):  # a foreign id is forgotten as little as one that never was
+        receipt = over_http(url, place.keys["bob"], called("forget", id=again))[2]
+        assert receipt["counts"] == {}
+    assert over_http(url, place.keys["alice"], called("forget", id=name))[2]["counts"]["episode"] == 1
+
+
+def test_who_asks_as_somebody_else_recalls_and_changes_nothing(url: str, mill: Loremill) -> None:
+    secret = mill.directory.create_key("bob", role="administrator")[1]
+    acting = {"X-Loremill-Act-As": "alice"}
+    for tool in (called("remember", messages="It was me."), called("forget", query="kiln")):
+        assert over_http(url, secret, tool, **acting)[:2] == (True, "who asks as somebody else reads and changes nothing")
+    assert not over_http(url, secret, called("recall", query="kiln"), **acting)[0]
+
+
 def test_two_keys_see_their_own(url: str, place: Any) -> None:
     for tool in (
         called("search", query="marketing budget"),
@@ -149,6 +196,13 @@ def test_a_revoked_key_is_refused_at_the_next_call_of_an_open_connection(url: st
         ("forget", {}, "say what to forget: id, query, session, subject, scope or before"),
         ("forget", {"id": None}, "say what to forget"),
         ("recall", {"query": "leave", "as_of": "yesterday"}, "as_of: Input should be a valid datetime"),
+        ("remember", {"messages": "x" * 200_000}, "the limit is 100000"),
+        ("remember", {"messages": " "}, "text is empty"),
+        ("remember", {"messages": "Hello there.", "scope": "planet"}, "unknown scope 'planet'"),
+        ("remember", {"messages": "Hello there.", "scope": "tenant"}, "may not write in the scope 'tenant'"),
+        ("remember", {"messages": "Hello there.", "time": "2999-01-01"}, "time"),
+        ("remember", {"messages": [{"role": "king", "content": "Hi."}]}, "messages.0.role: Input should be 'user'"),
+        ("recall", {"query": "leave", "scopes": ["planet"]}, "unknown scope 'planet'"),
         ("drop", {}, "there is no tool 'drop'; there are remember, recall, forget, search, ask"),
     ],
     ids=str,
@@ -191,10 +245,11 @@ def test_stdio_serves_as_a_principal_and_stdout_carries_the_protocol_alone(place
         names = {tool.name for tool in await listed(client)}
         found = await called("search", query="marketing budget")(client)
         answer = await called("ask", question="How long is parental leave?")(client)
-        return names, found, answer
+        return names, found, answer, await through_memory(client)
 
-    names, found, answer = over_stdio(place.home, calls, "--as", "bob")
+    names, found, answer, memory = over_stdio(place.home, calls, "--as", "bob")
     assert names == TOOLS
+    check_memory(memory, "user:bob")
     assert "340,000" not in found[1]
     assert {hit["document_id"] for hit in found[2]["hits"]} == {"leave.md", "travel.md"}
     assert answer[2]["answer"].startswith("Parental leave is 20 weeks")
