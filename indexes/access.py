@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -82,6 +83,33 @@ class AccessFilter:
         lookup[list(self.classes)] = True
         lookup[UNREADABLE] = False
         return lookup[row_classes]
+
+
+class Readers:
+    """Every ACL class of a tenant, found by the names that it allows: what a principal may read is told without a look at all others.
+
+    A class never changes its meaning, so that they are only added. Safe among threads.
+    """
+
+    def __init__(self) -> None:
+        self.classes: dict[int, Acl] = {}
+        self.newest = 0
+        """The greatest class id, 0 where there is none."""
+        self._allowing: dict[str, set[int]] = {}
+        self._lock = Lock()
+
+    def add(self, classes: Mapping[int, Acl]) -> None:
+        with self._lock:
+            self.classes = {**self.classes, **classes}
+            for class_id, acl in classes.items():
+                for name in acl.allow:
+                    self._allowing[name] = self._allowing.get(name, set()) | {class_id}
+            self.newest = max(self.newest, *classes, 0)
+
+    def admitting(self, principal: Principal) -> dict[int, Acl]:
+        """Return the classes that allow one of the principal's names; `readable_classes` says which of them it may read."""
+        found = set[int]().union(*(self._allowing.get(name, ()) for name in principal.names))
+        return {class_id: self.classes[class_id] for class_id in found}
 
 
 def readable_classes(classes: Mapping[int, Acl], *, tenant: str, principal: Principal, epoch: int = 0) -> AccessFilter:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from indexes.access import AccessFilter, Members, deciding, readable_classes
+from indexes.access import AccessFilter, Members, Readers, deciding, readable_classes
 from indexes.batches import batched
 from indexes.catalog_file import CatalogFile, now
 from indexes.errors import AccessDenied, CollectionNotFound
@@ -78,7 +78,7 @@ class Catalog(CatalogFile):
 
     def __init__(self, engine: Engine, tenant: str, members: Members | None = None) -> None:
         super().__init__(engine, tenant, members)
-        self._classes: dict[int, Acl] = {}
+        self._readers = Readers()
 
     # -- collections -------------------------------------------------------------------------------------------------
 
@@ -131,18 +131,20 @@ class Catalog(CatalogFile):
             raise AccessDenied(principal)
         if self._members is not None:
             principal = self._members.effective(principal)
-        if state is None or state.newest_class > max(self._classes, default=0):
-            self._classes = self._load_classes()
+        if state is None or state.newest_class > self._readers.newest:
+            self._readers.add(self._load_classes(self._readers.newest))
         epoch = 0 if state is None else state.epoch
-        return readable_classes(self._classes, tenant=self.tenant, principal=principal, epoch=epoch)
+        classes = self._readers.admitting(principal)
+        return readable_classes(classes, tenant=self.tenant, principal=principal, epoch=epoch)
 
-    def _load_classes(self) -> dict[int, Acl]:
+    def _load_classes(self, after: int) -> dict[int, Acl]:
+        """Return the classes that were made after another one; a class is never changed or removed."""
         from sqlalchemy import select
 
         from indexes.tables import acl_classes as table
 
         with self.read() as db:
-            rows = db.execute(select(table.c.class_id, table.c.allow, table.c.deny))
+            rows = db.execute(select(table.c.class_id, table.c.allow, table.c.deny).where(table.c.class_id > after))
             return {row.class_id: Acl(tuple(row.allow), tuple(row.deny)) for row in rows}
 
     def class_id(self, acl: Acl) -> int:
@@ -199,7 +201,10 @@ class Catalog(CatalogFile):
         from indexes.audit import SeenChunk
 
         leaving = list(confirmed)
-        by = {one: deciding(self._classes[one], access.principal) for one in {chunk.acl_class for chunk in leaving}}
+        by = {
+            one: deciding(self._readers.classes[one], access.principal)
+            for one in {chunk.acl_class for chunk in leaving}
+        }
         return tuple(
             SeenChunk(one.chunk.chunk_id, one.chunk.document_id, one.acl_class, by[one.acl_class]) for one in leaving
         )

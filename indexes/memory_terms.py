@@ -7,9 +7,9 @@ term; items that came since stand in a short tail of their own, which is merged 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,12 @@ from indexes.forward import term_digest
 
 K1, B = 1.2, 0.75
 _MERGE_FROM = 256
+_COMPETING = 20
 
 Float32Vector = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Digests = npt.NDArray[np.uint32]
+BoolVector = npt.NDArray[np.bool_]
 
 
 @cache
@@ -31,9 +33,26 @@ def _analyzer() -> Any:
     return analyzer()
 
 
+def analyse(text: str) -> list[str]:
+    """Return a text's terms, in order, repetitions included."""
+    terms: list[str] = _analyzer().analyze(text)
+    return terms
+
+
+def digests_of(terms: Iterable[str]) -> Digests:
+    return np.array([term_digest(term) for term in terms], np.uint32)
+
+
 def terms_of(text: str) -> Digests:
     """Return the digests of a text's terms, in order, repetitions included."""
-    return np.array([term_digest(term) for term in _analyzer().analyze(text)], np.uint32)
+    return digests_of(analyse(text))
+
+
+class _Weights(NamedTuple):
+    """Rows that hold a term, ascending, and what it adds to their scores."""
+
+    rows: Rows
+    weights: Float32Vector
 
 
 class Postings:
@@ -42,6 +61,7 @@ class Postings:
     def __init__(self) -> None:
         self._texts: list[Digests] = []
         self._lengths: Float32Vector = np.empty(0, np.float32)
+        self._total = 0
         self._merged = 0
         self._terms: Digests = np.empty(0, np.uint32)
         self._starts: Rows = np.zeros(1, np.int64)
@@ -58,6 +78,7 @@ class Postings:
         first = len(self._texts)
         self._texts += texts
         lengths = np.array([len(text) for text in texts], np.int64)
+        self._total += int(lengths.sum())
         self._lengths = np.concatenate([self._lengths, lengths.astype(np.float32)])
         if len(self._texts) - self._merged > max(_MERGE_FROM, self._merged // 16):
             self._merge()
@@ -65,19 +86,46 @@ class Postings:
             self._tail = np.concatenate([self._tail, *texts])
             self._tail_rows = np.concatenate([self._tail_rows, np.repeat(np.arange(first, len(self._texts)), lengths)])
 
-    def scores(self, query: Digests) -> Float32Vector:
-        """Return every row's BM25 score, shape (rows,), 0 where no term is shared.
+    def search(self, terms: Digests, shown: BoolVector, wanted: int) -> tuple[Rows, list[_Weights]]:
+        """Return the rows that are shown and score best, at most `wanted`, in any order, and what `scores_of` takes.
+
+        Where many rows hold a term, only those that hold one of the rarer ones compete: the best of all are among them but in theory.
+        """
+        weights = [self._weights(term) for term in terms]
+        rarest = sorted((one for one in weights if len(one.rows)), key=lambda one: len(one.rows))
+        competing, sums = np.zeros(len(self), bool), np.zeros(len(self), np.float32)
+        enough = _COMPETING * wanted
+        for one in rarest:
+            if enough > 0:
+                competing[one.rows] = True
+            enough -= len(one.rows)
+            sums[one.rows] += one.weights
+        rows = np.flatnonzero(competing & shown)
+        if len(rows) > wanted:
+            rows = rows[np.argpartition(sums[rows], -wanted)[-wanted:]]
+        return rows, weights
+
+    @staticmethod
+    def scores_of(weights: Sequence[_Weights], rows: Rows) -> npt.NDArray[np.float32]:
+        """Return what each term adds to the BM25 score of each of some rows, shape (terms, rows), 0 where a row has it not."""
+        scores = np.zeros((len(weights), len(rows)), np.float32)
+        for line, one in zip(scores, weights, strict=True):
+            if len(one.rows):
+                place = np.minimum(np.searchsorted(one.rows, rows), len(one.rows) - 1)
+                line[:] = np.where(one.rows[place] == rows, one.weights[place], 0)
+        return scores
+
+    def _weights(self, term: np.uint32) -> _Weights:
+        """Return the rows that hold a term and what it adds to each one's score.
 
         Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework.
         """
-        scores = np.zeros(len(self._texts), np.float32)
-        norms = K1 * (1 - B + B / max(float(self._lengths.mean()), 1.0) * self._lengths) if len(scores) else scores
-        for term in np.unique(query):
-            rows, counts = self._of(term)
-            if len(rows):
-                idf = math.log(1 + (len(scores) - len(rows) + 0.5) / (len(rows) + 0.5))
-                scores[rows] += np.float32(idf * (K1 + 1)) * counts / (counts + norms[rows])
-        return scores
+        rows, counts = self._of(term)
+        if not len(rows):
+            return _Weights(rows, counts)
+        idf = math.log(1 + (len(self) - len(rows) + 0.5) / (len(rows) + 0.5))
+        norms = K1 * (1 - B + B / max(self._total / len(self), 1.0) * self._lengths[rows])
+        return _Weights(rows, np.float32(idf * (K1 + 1)) * counts / (counts + norms.astype(np.float32)))
 
     def _of(self, term: np.uint32) -> tuple[Rows, Float32Vector]:
         place = int(np.searchsorted(self._terms, term))

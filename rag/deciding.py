@@ -116,7 +116,7 @@ def undo(
     if not told:
         raise ConfigError("this decision is undone already")
     deciding, standing = Deciding(db, at, by), []
-    for event in sorted(reversed(told), key=lambda event: not (event.before and "text" in event.before)):
+    for event in sorted(told, key=lambda event: not (event.before and "text" in event.before)):
         present = find(db, items.c.id == event.item_id, items.c.retired.is_(None))
         if event.before is None:
             if present:

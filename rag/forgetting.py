@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from indexes.access import AccessFilter
 from indexes.batches import batched
 from indexes.memory_rows import MemoryRow, delete, find, raise_epoch
+from rag.deciding import undo_others
 from rag.lore.clock import read_time, to_micros
 from rag.lore.items import Kind
 from rag.lore.scopes import SESSION, scope_of
-from rag.deciding import undo_others
 from rag.memory_rooms import MemoryRooms
 
 if TYPE_CHECKING:

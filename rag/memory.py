@@ -390,6 +390,7 @@ class Memory:
         with rooms.auditor.denials(principal, "memory.forget"):
             access = rooms.access(principal)
         gone = forget_items(rooms, select_items(rooms, given, access=access))
+        self._background.wake(rooms)
         receipt = issue(
             self._home, tenant=principal.tenant, by=principal.subject, about="memory " + ", ".join(sorted(given)),
             counts=gone.counts, strings=[row.text for row in gone.rows],

@@ -11,19 +11,26 @@ import numpy as np
 
 from indexes.access import AccessFilter
 from indexes.errors import ConfigError, TooLarge
-from indexes.memory_index import MemoryCandidates, MemoryQuery
-from indexes.memory_rows import MemoryRow, confirm, sources
-from indexes.memory_terms import terms_of
+from indexes.fusion import reciprocal_rank
+from indexes.memory_index import MemoryCandidates
+from indexes.memory_partition import MemoryQuery
+from indexes.memory_rows import MemoryRow, confirm, find, sources
+from indexes.memory_terms import analyse, digests_of
 from indexes.vocabulary import Principal
+from indexes.where import And, Filter, matches
+from indexes.where_json import parse
 from rag.lore.clock import now_micros, to_micros
 from rag.lore.items import Kind, MemoryItem
 from rag.lore.scopes import SESSION, scope_of
 from rag.memory_rooms import MemoryRooms, item_of
 
 if TYPE_CHECKING:
-    from indexes.where import Filter
+    from sqlalchemy import Connection
 
 MAX_TOP_K = 1000
+MAX_WORDS = 256
+OWN_FIELDS = ("id", "kind", "scope", "session", "speaker", "role", "subject", "relation")
+"""What a metadata filter can ask of an item besides its metadata."""
 _TRIES = 3
 
 
@@ -38,6 +45,15 @@ class Wanted:
     scopes: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
     where: Filter | None = None
+
+    def passes(self, row: MemoryRow) -> bool:
+        """Return whether an item that may be read is one that was asked for: the last look, after the search's own."""
+        return (
+            (row.scope != SESSION or row.session == self.session)
+            and (self.scopes is None or row.scope in self.scopes)
+            and (self.kinds is None or row.kind in self.kinds)
+            and (self.where is None or matches(self.where, fields_of(row)))
+        )
 
 
 def check_query(query: object, max_chars: int) -> str:
@@ -90,7 +106,6 @@ def recall(
     wanted: Wanted,
     *,
     principal: Principal,
-    chosen: Callable[[list[MemoryItem]], list[MemoryItem]] | None = None,
     before_confirm: Callable[[], None] | None = None,
 ) -> Recalled:
     """Return the best items for a query, confirmed.
@@ -100,20 +115,23 @@ def recall(
     """
     access = rooms.access(principal)
     vector = rooms.embedder.embed_queries([wanted.query])[0]
-    now = now_micros()
+    words = list(dict.fromkeys(analyse(wanted.query)))[:MAX_WORDS]
+    now, as_of = now_micros(), to_micros(wanted.as_of)
     for _ in range(_TRIES):
-        query = MemoryQuery(
-            vector, terms_of(wanted.query), now, as_of=to_micros(wanted.as_of), session=wanted.session,
-            scopes=wanted.scopes, kinds=wanted.kinds,
-        )  # fmt: skip
         with rooms.catalog.read() as db:
+            query = MemoryQuery(
+                vector, digests_of(words), now, as_of=as_of, session=wanted.session, scopes=wanted.scopes,
+                kinds=wanted.kinds, passing=_passing(db, wanted, access),
+            )  # fmt: skip
             candidates = rooms.index.candidates(db, query, access=access)
-        ranked = _ranked(wanted.query, candidates, now)[: wanted.top_k]
+        ranked = _ranked(wanted.query, words, candidates, now)[: wanted.top_k]
         if before_confirm is not None:
             before_confirm()
         access = rooms.access(principal)  # a group may have been taken away while the search ran
         with rooms.catalog.read() as db:
-            confirmed = confirm(db, [seq for seq, _ in ranked], access=access, now=now, as_of=query.as_of)
+            confirmed = confirm(
+                db, [seq for seq, _ in ranked], access=access, now=now, as_of=as_of, passes=wanted.passes
+            )
             derived = [row.id for row in confirmed.values() if row.kind != Kind.EPISODE]
             told = sources(db, derived, access=access)
         if len(confirmed) == len(ranked):
@@ -123,16 +141,30 @@ def recall(
     return Recalled(items, tuple(row for row, _ in found), access)
 
 
-def _ranked(query: str, candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
-    """Return seqs and scores, best first."""
-    from indexes.fusion import reciprocal_rank
+def _passing(db: Connection, wanted: Wanted, access: AccessFilter) -> frozenset[int] | None:
+    """Return the readable rows that pass the metadata filter, None where there is none. Cost: reads all readable metadata."""
+    from indexes.tables import memory_items as items
 
+    if wanted.where is None:
+        return None
+    rows = find(db, items.c.class_id.in_(sorted(access.classes)))
+    return frozenset(row.seq for row in rows if matches(wanted.where, fields_of(row)))
+
+
+def fields_of(row: MemoryRow) -> dict[str, Any]:
+    """Return what a metadata filter sees of an item: its metadata, and over it its own fields."""
+    return {**row.metadata, **{name: getattr(row, name) for name in OWN_FIELDS}}
+
+
+def _ranked(query: str, words: Sequence[str], candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
+    """Return seqs and scores, best first."""
     if not len(candidates):
         return []
-    dense = candidates.seqs[np.lexsort((candidates.seqs, -candidates.dense))]
-    worded = np.flatnonzero(candidates.lexical)
-    lexical = candidates.seqs[worded[np.lexsort((candidates.seqs[worded], -candidates.lexical[worded]))]]
-    fused = reciprocal_rank(dense, lexical)
+    lexical = candidates.term_scores.sum(axis=0)
+    dense_order = candidates.seqs[np.lexsort((candidates.seqs, -candidates.dense))]
+    worded = np.flatnonzero(lexical)
+    word_order = candidates.seqs[worded[np.lexsort((candidates.seqs[worded], -lexical[worded]))]]
+    fused = reciprocal_rank(dense_order, word_order)
     return sorted(fused.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
@@ -142,8 +174,5 @@ def as_plain_prompt(items: Sequence[Any]) -> str:
 
 
 def passing_filter(where: Mapping[str, Any] | None) -> Filter | None:
-    from indexes.where import And
-    from indexes.where_json import parse
-
     found = None if where is None else parse(where)
     return None if found == And(()) else found
