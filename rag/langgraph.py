@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from indexes.errors import ConfigError, DependencyMissing
+from indexes.vocabulary import digest
 from rag.lore.items import MemoryItem
 
 try:
@@ -115,41 +116,42 @@ class LoremillStore(BaseStore):
 
     def _read(self, op: GetOp | SearchOp | ListNamespacesOp) -> Result:
         if isinstance(op, GetOp):
-            kept = self._find(op.namespace, op.key)
-            return None if kept is None else Item(**kept.fields())
+            there = self._find(op.namespace, op.key)
+            return Item(**there[0].fields()) if there else None
         return self._search(op) if isinstance(op, SearchOp) else self._namespaces(op)
 
-    def _find(self, namespace: Namespace, key: str) -> _Kept | None:
-        place = {"store_key": {"eq": key}, "store_path": {"eq": ".".join(namespace)}}
-        found = self._memory.recall(
-            key, principal=self._principal, scopes=[self._scope_of(namespace)], kinds=["episode"], where=place, top_k=2
+    def _find(self, namespace: Namespace, key: str) -> list[_Kept]:
+        """Return what is kept at a place, oldest first: more than one only where two put there at the same time."""
+        found = self._memory.list(
+            principal=self._principal, scopes=[self._scope_of(namespace)], session=_session(namespace, key), limit=_PAGE
         )
-        return next((one for one in map(_Kept, found) if (one.namespace, one.key) == (namespace, key)), None)
+        kept = [_Kept(item) for item in found if "store_value" in item.metadata]
+        return [one for one in kept if (one.namespace, one.key) == (namespace, key)]
 
     def _put(self, op: PutOp) -> None:
-        kept = self._find(op.namespace, op.key)
+        there = self._find(op.namespace, op.key)
+        for kept in there if op.value is None else there[1:]:
+            self._memory.forget(principal=self._principal, id=kept.item.id)
         if op.value is None:
-            if kept is not None:
-                self._memory.forget(principal=self._principal, id=kept.item.id)
             return
+        kept_at = there[0].item if there else None
         now = datetime.now(UTC).isoformat()
         metadata = {
             "store_namespace": list(op.namespace),
-            "store_path": ".".join(op.namespace),
             "store_prefixes": [".".join(op.namespace[: end + 1]) for end in range(len(op.namespace))],
             "store_key": op.key,
             "store_value": dict(op.value),
             "store_searched": op.index is not False,
-            "store_created": now if kept is None else kept.item.metadata["store_created"],
+            "store_created": now if kept_at is None else kept_at.metadata["store_created"],
             "store_updated": now,
         }
         text = _text(op) or op.key
-        if kept is not None:
-            self._memory.update(kept.item.id, text, principal=self._principal, metadata=metadata)
+        if kept_at is not None:
+            self._memory.update(kept_at.id, text, principal=self._principal, metadata=metadata)
             return
         self._memory.remember(
             [{"role": "assistant", "content": text}], principal=self._principal, scope=self._scope_of(op.namespace),
-            speaker=op.key[:200], metadata=metadata,
+            session=_session(op.namespace, op.key), metadata=metadata,
         )  # fmt: skip
 
     def _search(self, op: SearchOp) -> list[SearchItem]:
@@ -200,6 +202,11 @@ class LoremillStore(BaseStore):
     def _scopes(self, prefix: Namespace) -> list[str] | None:
         """Return where to look for what is under a prefix: under none, wherever the principal may read."""
         return [self._scope_of(prefix)] if prefix else None
+
+
+def _session(namespace: Namespace, key: str) -> str:
+    """Return a place's own session, by which its value is found without a search."""
+    return "store:" + digest(*namespace, "", key)[:32]
 
 
 def _is_scope(label: str) -> bool:
