@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from service.schemas import Body
 from service.where_schema import Where
 
-MAX_MESSAGES = 10_000
 MAX_TEXT = 1_000_000
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
@@ -43,9 +51,14 @@ class Message(Body):
     time: Moment | None = Field(None, description="When it was said; default now.")
 
 
+def _form(value: Any) -> str:
+    return "text" if isinstance(value, str) else "messages"
+
+
 Messages = Annotated[
-    str | list[Message],
-    Field(description="A text, or the messages of a conversation, oldest first.", max_length=MAX_TEXT),
+    Annotated[str, Tag("text"), Field(max_length=MAX_TEXT)] | Annotated[list[Message], Tag("messages")],
+    Discriminator(_form),  # so that what is wrong with a message is told, and not that it is no text
+    Field(description="A text, or the messages of a conversation, oldest first."),
 ]
 
 

@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
+from indexes.minilm import MiniLM
+
 Run = Callable[..., Any]
 ALICE, BOB = ("--as", "halden/user:alice"), ("--as", "halden/user:bob")
+
+
+@pytest.fixture(autouse=True)
+def _loaded(minilm: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands share the loaded embedder: loading it is most of what one takes."""
+    monkeypatch.setattr("indexes.embedder.make_embedder", lambda *_, **__: minilm)
 
 
 @pytest.fixture
