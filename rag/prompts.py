@@ -81,10 +81,10 @@ class PromptTemplate:
             )
         turns = [_turn(turn) for turn in history]
         shown = [part for value in values.values() for part in _texts(value)] + [turn["content"] for turn in turns]
-        boundary = _boundary(shown)
-        filled = {name: value if isinstance(value, str) else fence(value, boundary) for name, value in values.items()}
+        mark = boundary(shown)
+        filled = {name: value if isinstance(value, str) else fence(value, mark) for name, value in values.items()}
         filled = {name: neutralise(text) if isinstance(values[name], str) else text for name, text in filled.items()}
-        filled |= {"boundary": boundary, "abstain": ABSTAIN}
+        filled |= {"boundary": mark, "abstain": ABSTAIN}
         system, user = (
             {"role": role, "content": _fill(part, filled)}
             for role, part in (("system", self.system), ("user", self.user))
@@ -157,14 +157,19 @@ def neutralise(text: str) -> str:
     return _ROLE_LINE.sub("> ", text)
 
 
-def fence(passages: Sequence[Passage], boundary: str) -> str:
+def fence(passages: Sequence[Passage], mark: str) -> str:
     """Return the passages as numbered, fenced data, without what in them talks to a model."""
     return "\n\n".join(
-        f"<<<PASSAGE {passage.number} {boundary}>>>\n"
+        f"<<<PASSAGE {passage.number} {mark}>>>\n"
         + (f"Title: {' '.join(neutralise(passage.hit.title).split())}\n" if passage.hit.title else "")
-        + f"{neutralise(_unspoken(passage.text))}\n<<<END {passage.number} {boundary}>>>"
+        + f"{as_data(passage.text)}\n<<<END {passage.number} {mark}>>>"
         for passage in passages
     )
+
+
+def as_data(text: str) -> str:
+    """Return a retrieved text as a prompt may show it: disarmed, and with a mark in place of what speaks to a model."""
+    return neutralise(_unspoken(text))
 
 
 def _unspoken(text: str) -> str:
@@ -181,12 +186,13 @@ def _texts(value: str | Sequence[Passage]) -> list[str]:
     )
 
 
-def _boundary(shown: Iterable[str]) -> str:
+def boundary(shown: Iterable[str]) -> str:
+    """Return what marks a fence's ends: a digest of all that the prompt shows, and found in none of it."""
     texts = list(shown)
-    boundary = digest(*texts)[:_BOUNDARY_DIGITS]
-    while any(boundary in text for text in texts):
-        boundary = digest(boundary, *texts)[:_BOUNDARY_DIGITS]
-    return boundary
+    mark = digest(*texts)[:_BOUNDARY_DIGITS]
+    while any(mark in text for text in texts):
+        mark = digest(mark, *texts)[:_BOUNDARY_DIGITS]
+    return mark
 
 
 def _turn(turn: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rag.lore.english import (
     ABOUT_THE_TALK,
     ADVERBS,
+    COMMANDS,
     FILLERS,
     HYPOTHETICAL,
     NO_SUBJECT_ING,
@@ -16,6 +17,7 @@ from rag.lore.english import (
     NO_SUBJECT_PRESENT,
     PERSONS,
     SPLITS,
+    TAG,
     TO_MEMORY,
     TRAILING,
 )
@@ -29,8 +31,9 @@ _PICTURE = re.compile(
 )
 _SUBJECT = re.compile(r"\b(?:i|we|my|our)\b(?!['’])", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^(?:(?:when|after|before|in|at|during|as|on|for|with|because|since|while|growing|last|next|this|every|each|by|over|until|from|"
-    r"yesterday|today|tonight|tomorrow|one|two|three|a|an|the|some|earlier|back|around|about|once|sometimes|usually|often|just|finally|and|both|"
+    r"^(?:(?:when|after|before|in|at|during|as|on|for|with|because|since|while|growing up|last|next|this (?:week|month|year|morning|afternoon|evening|summer|winter|spring|fall|time|past|coming)|every|each|by|over|until|from|"
+    r"yesterday|today|tonight|tomorrow|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|an?|some|many) (?:\w+ )?(?:years?|months?|weeks?|days?|weekends?|day|"
+    r"night|morning|evening|decades?|couple|few|time)|the (?:other |next |day |first |last |year |summer |week )|earlier|back|around|about|once|sometimes|usually|often|"
     r"\d+|first|january|february|march|april|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday|friday|"
     r"saturday|sunday|christmas|besides|to|now)\b)",
     re.IGNORECASE,
@@ -39,8 +42,23 @@ _AND_I = re.compile(
     r"(?:(?<=^)|(?<=, )|(?<=\bWhen )|(?<=\bwhen ))(?P<who>(?i:my) [\w' -]{2,40}?|[A-Z]\w+(?: [A-Z]\w+)?),? and (?:I|me|myself)\b"
 )
 _BEHIND = re.compile(
-    r"^(?:when|after|before|while|since|because|as|growing|in|at|on|during|for|with|by)\b[^,]{2,70}, (?=(?:i|we|my|our)\b)",
+    r"^(?:when|after|before|while|since|because|as|growing up|in|at|on|during|for|with|by)\b[^,]{2,70}, (?=(?:i|we|my|our)\b)",
     re.IGNORECASE,
+)
+_JUST = re.compile(r"^((?:I|we)(?: have| am| are| had)?) (?:(?:just|even|also) )+", re.IGNORECASE)
+_LAST_DASH = re.compile(r"\s*(?:[–—]|\s-{1,2}\s|\.{3,}|…)\s*[^–—]*$")
+_OPENS = re.compile(r"(?:when|while|after|before|since|because|as)\b", re.IGNORECASE)
+_DANGLING = re.compile(r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for))+$", re.IGNORECASE)
+_SELF = re.compile(
+    rf"\b(?:i|we|my|our|i'?m|gonna)\b|^\W*(?:[\w']+\W+){{0,4}}?(?:{'|'.join(NO_SUBJECT_PAST | NO_SUBJECT_ING | NO_SUBJECT_PRESENT.keys() | {'been', 'call'})})\b",
+    re.IGNORECASE,
+)
+"""What a sentence of the speaker must have, with or without its subject."""
+_OF_KIN = re.compile(r"\b(?:he|she|they)\b", re.IGNORECASE)
+_NOMINATIVE = re.compile(r"\b(?:i|we)\b(?!['’])", re.IGNORECASE)
+_FINITE = re.compile(r"\b(?:i|we|my|our|is|are|was|were|has|have|had|makes?|made)\b", re.IGNORECASE)
+_ALONE = re.compile(
+    r"(?:when|while|after|before|since|because|as|that|which|where|who|until|by|with|for|in|on|at)", re.IGNORECASE
 )
 _PERSONAL = re.compile(r"^(he|she|they|it)\b", re.IGNORECASE)
 _KIN = re.compile(
@@ -80,29 +98,59 @@ def clauses(text: str, *, other: str) -> Iterator[Clause]:
     """
     kin: dict[str, str] = {}
     for sentence in sentences(text):
-        if sentence.endswith("?") or sentence.count('"') % 2:
+        asserted = _asserted(sentence)
+        if not _SELF.search(asserted) and not (kin and _OF_KIN.search(asserted)):
+            if COMMANDS.search(asserted) and TO_MEMORY.search(asserted):
+                return
             continue
-        whole = _without_address(expanded(sentence).rstrip(" .!?,~"), other)
-        if TO_MEMORY.search(FILLERS.sub("", whole, count=1)) and not re.match(
-            r"\W*never (?:have )?(?:i|we)\b", whole, re.I
-        ):
-            if re.search(
-                r"\b(?:forget|ignore|disregard|instruction|memory|prompt|you (?:must|should|will|are))", whole, re.I
-            ):
+        whole = _without_address(expanded(asserted).rstrip(" .!,~"), other)
+        if TO_MEMORY.search(FILLERS.sub("", whole, count=1)):
+            if COMMANDS.search(whole):
                 return  # whatever comes after such a sentence is suspect too
             continue
-        company = ""
-        if joined := _AND_I.search(whole):
-            company = joined["who"]
-            whole = f"{whole[: joined.start()]}I{whole[joined.end() :]}"
-        for part in SPLITS.split(whole):
-            if part and (clause := _clause(part, kin)):
-                yield Clause(clause.lead, f"{clause.text} with {company}") if company else clause
-                company = ""
+        yield from _of_sentence(whole, kin)
         for match in _KIN.finditer(whole):
             for pronoun, words in PERSONS.items():
                 if match[1].lower().split()[-1] in words:
                     kin[pronoun] = f"my {match[1].lower()}"
+
+
+def _asserted(sentence: str) -> str:
+    """What of a sentence is no question: "I got a dog, right?", "I got a dog - want to see him?"; empty where all is one."""
+    if not sentence.endswith("?"):
+        return sentence
+    if tag := TAG.search(sentence):
+        return sentence[: tag.start()]
+    return sentence[: dash.start()] if (dash := _LAST_DASH.search(sentence)) else ""
+
+
+def _of_sentence(whole: str, kin: dict[str, str]) -> Iterator[Clause]:
+    company = ""
+    if joined := _AND_I.search(whole):
+        company = joined["who"]
+        whole = f"{whole[: joined.start()]}I{whole[joined.end() :]}"
+    for part in _parts(whole):
+        if clause := _clause(part, kin):
+            yield Clause(clause.lead, f"{clause.text} with {company}") if company else clause
+            company = ""
+
+
+def _parts(whole: str) -> Iterator[str]:
+    """The clauses, each with the adverbial in front of it: a comma behind "Last Friday" parts nothing."""
+    lead = ""
+    for part in SPLITS.split(whole):
+        bare = FILLERS.sub("", part.strip(), count=1)
+        if (
+            bare
+            and not lead
+            and len(bare) < 60
+            and _LEAD.match(bare)
+            and (_OPENS.match(bare) or not _FINITE.search(bare))
+        ):
+            lead = bare
+        elif bare:
+            yield f"{lead}, {bare}" if lead and _SUBJECT.match(bare) else bare
+            lead = ""
 
 
 def _without_address(sentence: str, other: str) -> str:
@@ -121,8 +169,10 @@ def _without_address(sentence: str, other: str) -> str:
 
 
 def _clause(part: str, kin: dict[str, str]) -> Clause | None:
-    part = FILLERS.sub("", part.strip(" ,\"'()"), count=1).strip(" ,")
-    part = TRAILING.sub("", part).strip(" ,")
+    part = FILLERS.sub("", part.strip(" ,'()-"), count=1).strip(" ,")
+    part = _DANGLING.sub("", TRAILING.sub("", part).strip(" ,.-"))
+    if part.count('"') % 2:
+        part = part.strip('"') if part[:1] == '"' or part[-1:] == '"' else part + '"'
     if len(part) < 6 or HYPOTHETICAL.search(part) or ABOUT_THE_TALK.search(part):
         return None
     if (pronoun := _PERSONAL.match(part)) and (person := kin.get(pronoun[1].lower())):
@@ -132,11 +182,15 @@ def _clause(part: str, kin: dict[str, str]) -> Clause | None:
     subject = _SUBJECT.search(part, behind.end() if behind else 0)
     if subject is None:
         return None
+    if subject.start() and subject[0].lower() in {"my", "our"}:  # "after finishing my script I got a letter"
+        subject = _NOMINATIVE.search(part, subject.end()) or subject
     lead = part[: subject.start()]
     lead = FILLERS.sub("", lead + " ", count=1).strip(" ,") if lead else ""
-    if lead and (not _LEAD.match(lead) or len(lead) > 60):
+    if _ALONE.fullmatch(lead):
         return None
-    return Clause(lead, part[subject.start() :])
+    if lead and not all(word.lower() in ADVERBS for word in lead.split()) and (not _LEAD.match(lead) or len(lead) > 60):
+        return None
+    return Clause(lead, _JUST.sub(r"\1 ", part[subject.start() :]))
 
 
 def _with_subject(part: str) -> str:
@@ -149,7 +203,7 @@ def _with_subject(part: str) -> str:
     if verb in NO_SUBJECT_PAST or verb == "been":
         return f"I {'have ' if verb == 'been' else ''}{part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_ING and not re.search(
-        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can)\b", part
+        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can|must|will|would|has|gives?|gave|keeps?|means?)\b", part
     ):
         return f"I am {part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_PRESENT:

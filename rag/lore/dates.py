@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from rag.lore import spans
 from rag.lore.holidays import HOLIDAYS, holiday
-from rag.lore.spans import Span
+from rag.lore.spans import Grain, Span
 
 
 class Role(StrEnum):
@@ -36,6 +36,8 @@ class Mention:
     span: Span
     role: Role
     reads: str
+    until: datetime | None = None
+    """Of what ends: "until June" ends before June, "until Friday" and "until the end of June" after it."""
 
 
 _NUMBERS = {
@@ -110,9 +112,10 @@ def find_dates(text: str, at: datetime, *, ahead: bool = False) -> list[Mention]
     """
     if not _TRIGGER.search(text):
         return []
+    habit = _HABIT.search(text) is not None
     found: list[Mention] = []
     for pattern, resolve in _RULES:
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text) if not (habit and "holiday" in pattern.groupindex) else ():
             first, last = match.span("named" if "named" in pattern.groupindex else 0)
             if any(first < other.end and other.start < last for other in found):
                 continue
@@ -136,11 +139,18 @@ def _mention(text: str, start: int, end: int, span: Span, *, lasted: bool) -> Me
         role = Role.SINCE
     elif word == "to" and _FROM.search(text, 0, start):
         role = Role.UNTIL
-    bare = bool(word) or text[end : end + 2] in {"'s", "’s"}
-    return Mention(start, end, span, role, span.label if bare else span.phrase)
+    bare = (bool(word) and not (word in _LOOSE and _RELATIVE.match(text, start))) or text[end : end + 2] in {"'s", "’s"}
+    included = span.grain in {Grain.DAY, Grain.WEEKEND} or "end of" in word
+    until = (span.end if included else span.start) if role is Role.UNTIL else None
+    return Mention(start, end, span, role, span.label if bare else span.phrase, until)
 
 
+_HABIT = re.compile(r"\b(?:usually|always|often|every|each|typically|traditionally)\b", re.IGNORECASE)
+"""\"We usually bake on Christmas" is of no one year."""
 _ROLES = {"since": Role.SINCE, "until": Role.UNTIL, "till": Role.UNTIL, "til": Role.UNTIL}
+_LOOSE = frozenset({"at", "in", "about", "near", "and", "or", "than", "with"})
+_RELATIVE = re.compile(r"(?:yesterday|today|tomorrow|tonight|last|this|next)\b|[\w ]+ ago\b", re.IGNORECASE)
+"""No preposition governs these: "at the shelter where I help yesterday"."""
 _RANGE = re.compile(r"\s*(?:to|till?|until|-|–|on\b|onwards?)", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\b[^.;]{3,30}\bto\s*$", re.IGNORECASE)
 _PREPOSITION = re.compile(

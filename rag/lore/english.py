@@ -40,11 +40,12 @@ FILLERS = re.compile(
     r"awesome|right|exactly|definitely|absolutely|totally|certainly|indeed|of course|for sure|thanks|thank you|thx|well|so|and|but|or|also|"
     r"plus|anyway|anyways|actually|honestly|frankly|basically|seriously|btw|by the way|speaking of which|funny enough|to be honest|tbh|fyi|"
     r"you know|i mean|guess what|turns out|unfortunately|sadly|luckily|fortunately|thankfully|hopefully|oh man|man|dude|good question|"
-    r"same here|me too|additionally|besides|then|now|in fact|as for me|for me|in the end|after that|afterwards|since then|"
+    r"same here|me too|additionally|besides|then|now|in fact|as for me|for me|in the end|after that|on another note|in the meantime|meanwhile|on that note|afterwards|since then|"
     r"lately|recently|these days|at the moment|right now|currently|ever since|"
     r"since (?:our last (?:chat|talk|conversation)|we (?:last|have last) (?:chatted|spoke|talked|met)|we (?:chatted|spoke|talked) last)|"
     r"(?:that is|this is|it is) why|the thing is|news flash|update|correction|sorry|"
     r"(?:please )?(?:remember|note|keep in mind|do not forget|be aware)(?: please)?(?: that)?(?= (?:i|my|we|our)\b)|"
+    r"(?:just )?(?:wanted|want) to (?:let you know|tell you|share|say)(?: that)?(?= (?:i|my|we|our)\b)|"
     r"(?:i|we) (?:think|guess|believe|suppose|must say|have to say|have to admit|must admit|just realized|want(?:ed)? to (?:tell you|share|let you know|"
     r"mention)|can (?:proudly )?say|can tell you)(?: that)?(?= (?:i|my|we|our)\b)|"
     r"(?:did i (?:tell|mention)|have i (?:told|mentioned))(?: to)?(?: you)?(?: that)?(?= (?:i|my|we)\b)|"
@@ -57,7 +58,10 @@ SPLITS = re.compile(
     r"\s*(?:[;–—]|\s-{1,2}\s|--|\.{3,}|…|:\s)\s*"
     r"|,?\s+(?:and(?: then| so| also| now)?|but|so|yet|plus|though|although|then)\s+(?=(?:i|we|it|it is|he|she|they|you|there|that is|this is)\b(?! and\b))"
     r"|,\s+(?:and(?: then| so| also| now)?|but|so|yet|plus|though|although)\s+(?=(?:my|our|the|that|this|his|her|their|what|who|how|let)\b)"
-    r"|,\s+(?=(?:i|we|it is|that is|it was|they are|he is|she is|you)\b)",
+    r"|,\s+(?:(?:but|although|though|yet|like i said|as i said)\b,?\s*|so (?!that\b))"
+    r"|\s+now that (?=(?:i|we|my|our)\b)"
+    r"|,\s+(?=(?:i|we|it|they|he|she|you|that is|this is|which reminds)\b)"
+    r"|,?\s+and\s+(?=(?:my|our) (?:\w+ ){1,3}(?:is|are|was|were|has|have|loves?|likes?)\b)",
     re.IGNORECASE,
 )
 
@@ -73,11 +77,16 @@ MODALS = word_set("will would can could shall should may might must ought")
 BARE_PAST = word_set("put cut hit let set read cost hurt quit shut spread beat bet split burst cast")
 """Present and past look alike."""
 
+NOT_PAST = word_set(
+    "need feed bleed breed speed exceed proceed succeed shed wed sing bring ring swing cling fling sling sting king thing nothing"
+)
+"""Base forms that end as if they were bent."""
+
 IRREGULAR = {
     past: base
     for base, pasts in {
         "be": "was were been am is are being", "have": "had has having", "do": "did done does", "go": "went gone goes", "get": "got gotten",
-        "make": "made", "take": "took taken", "come": "came", "see": "saw seen", "know": "knew known", "give": "gave given",
+        "make": "made", "take": "took taken", "retake": "retook retaken", "rewrite": "rewrote rewritten", "rebuild": "rebuilt", "come": "came", "see": "saw seen", "know": "knew known", "give": "gave given",
         "find": "found", "think": "thought", "tell": "told", "become": "became", "leave": "left", "feel": "felt", "bring": "brought",
         "begin": "began begun", "keep": "kept", "hold": "held", "write": "wrote written writing", "stand": "stood", "hear": "heard",
         "mean": "meant", "meet": "met", "run": "ran running", "pay": "paid", "sit": "sat sitting", "speak": "spoke spoken", "lie": "lay lain",
@@ -89,7 +98,7 @@ IRREGULAR = {
         "show": "showed shown", "rise": "rose risen", "forget": "forgot forgotten", "hide": "hid hidden", "shoot": "shot", "dig": "dug",
         "hang": "hung", "stick": "stuck", "strike": "struck", "swear": "swore sworn", "tear": "tore torn", "dream": "dreamt", "learn": "learnt",
         "bake": "baking", "move": "moving moved", "use": "used using", "adopt": "adopted", "visit": "visited", "live": "living lived",
-        "hike": "hiking hiked", "dance": "dancing danced", "bite": "bit bitten", "lend": "lent", "bend": "bent", "feed": "fed", "shake": "shook",
+        "hike": "hiking hiked", "create": "created creating", "decide": "decided deciding", "provide": "provided providing", "dance": "dancing danced", "bite": "bit bitten", "lend": "lent", "bend": "bent", "feed": "fed", "shake": "shook",
         "freeze": "froze frozen", "steal": "stole stolen", "sew": "sewn", "mow": "mown", "knit": "knitting", "volunteer": "volunteered",
     }.items()
     for past in pasts.split()
@@ -133,12 +142,12 @@ NEEDS_MORE = (
     )
     | dict.fromkeys(
         word_set(
-            "make help remember see hear share keep show talk chat continue push try inspire motivate remind support need"
+            "help remember see hear share keep show talk chat continue push try inspire motivate remind support need"
         ),
         3,
     )
 )
-NEEDS_MORE |= {"get": 2, "stay": 2}
+NEEDS_MORE |= {"know": 2, "get": 1, "stay": 2, "make": 1}
 """Concrete words that a statement with such a verb must have; 99 is never."""
 
 GENERIC = word_set(
@@ -168,7 +177,7 @@ GENERIC = word_set(
     "boost fulfil fulfilled fulfillment growth grow growing learn learning lesson lessons goals grateful gratitude appreciate comfort calm "
     "peace relaxing relax rest fresh ready busy tired stressed stressful strong stronger brave confident confidence determined determination "
     "dedication dedicated focused focus push pushing perseverance resilience pay paid off offer worth it's i'm i've don't can't let's sounds "
-    "touch check catching catch up soon hug super stoked psyched vibe vibes spark sparks chill escape "
+    "reflect balance everyday obstacles emotions future similar touch check catching catch up soon hug super stoked psyched vibe vibes spark sparks chill escape "
 )
 """Words that make no statement concrete."""
 
@@ -189,7 +198,7 @@ ADJECTIVES = re.compile(
 """Predicates of "I am" that say something lasting."""
 
 HYPOTHETICAL = re.compile(
-    r"\b(?:if|unless|wish|imagine|suppose|supposing|pretend|hypothetically|what if|as if|as though|would|could|might|may|should|ought to|"
+    r"\b(?:if|unless|wish|imagine|suppose|supposing|pretend|hypothetically|what if|as if|as though|would|could|might|(?-i:may)|should|ought to|"
     r"perhaps|let us|let's|lets|can only)\b(?! (?:not )?(?:have )?lived)",
     re.IGNORECASE,
 )
@@ -203,21 +212,33 @@ TO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 
+COMMANDS = re.compile(
+    r"\b(?:forget|ignore|disregard|instruction|memory|prompt|you (?:must|should|will|are))", re.IGNORECASE
+)
+"""Of what speaks to the memory: it does not just ask, so that what follows it is not to be believed either."""
+
+TAG = re.compile(
+    r",?\s*(?:-\s*)?(?:huh|right|eh|no|yeah|ok|okay|you know|pretty \w+|is it not|isn'?t it|don'?t you think|can you believe (?:it|that)|"
+    r"guess what)(?:,? (?:huh|right|eh))?\s*\?+$",
+    re.IGNORECASE,
+)
+"""Makes a question of a statement."""
+
 ABOUT_THE_TALK = re.compile(
     r"\b(?:proud of (?:you|us)|happy for you|here for you|got your back|have your back|rooting for|looking forward to (?:it|that|hearing|seeing|more)|"
     r"can ?not wait|talk (?:to you )?(?:soon|later)|keep (?:you|ya) (?:posted|updated)|let (?:you|ya) know|in touch|catch up|"
     r"having (?:you|me)|(?:no|any) problem|your (?:support|words|kind words|encouragement|friendship|help|advice|tip|tips|idea|suggestion)|"
     r"good luck|take care|you (?:are|were) right|same (?:here|boat)|give it a (?:try|shot|go)|check (?:it|that|them|this) out|"
-    r"(?:add|put) (?:it|that|them|this) (?:to|on) my|where (?:i|we) (?:am|are)|what (?:i|we) (?:am|are)|on the right track|no (?:idea|clue)|"
+    r"(?:add|put) (?:it|that|them|this) (?:to|on) my|where (?:i|we) (?:am|are)|what (?:i|we) (?:am|are)|on the right track|no (?:idea|clue)|as usual|"
     r"one (?:step|day) at a time|means? (?:so much|a lot|the world)|the same (?:way|thing)|best of luck|congratulat\w+|bottom of my heart|"
-    r"how (?:i|we) feel|glad (?:you|it|we)|see you|meet you there|count (?:me|on me)|in (?:this|it) together|on (?:this|my|our) (?:journey|path|way)|"
+    r"how (?:i|we) feel|we both|no doubt|glad (?:you|it|we)|see you|meet you there|count (?:me|on me)|in (?:this|it) together|cross(?:ing)? my fingers|fingers crossed|on (?:this|my|our) (?:journey|path|way)|"
     r"we (?:all|can|should|need|must|could|have to|got this|never know)|let us|reach out)\b",
     re.IGNORECASE,
 )
 
 TRAILING = re.compile(
     r"(?:,? (?:you know|right|though|too|as well|haha\w*|lol|for sure|of course|i (?:guess|think|suppose|hope)|thanks to you|and (?:stuff|everything|"
-    r"all)|or something|so far|already))+$"
+    r"all)|or something|so far|already|btw|lately|recently))+$"
     r"|,? (?:which|and it|it|that) (?:is|was|has been|makes|made|feels|felt|really)\b[^,]*$"
     r"|,? (?:and|but) (?:so |really |super )?(?:happy|proud|excited|thankful|grateful|glad|loving it)\b.*$",
     re.IGNORECASE,
@@ -232,8 +253,11 @@ PERSONS = {
     ),
 }
 
-DOWN_TO = re.compile(
+AHEAD = re.compile(
     r"\b(?:will|going to|plan(?:s|ning)?|hop(?:e|es|ing) to|want(?:s)? to|coming up|upcoming|next|soon|tomorrow|scheduled|am \w+ing|are \w+ing|until|by)\b",
     re.I,
 )
 """Speaks of the future, so that a bare "on Friday" is the coming one."""
+
+UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|you|your|there|her|that)\b", re.IGNORECASE)
+"""What stands for something that the statement does not name."""

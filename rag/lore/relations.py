@@ -140,6 +140,8 @@ def _tastes(match: re.Match[str]) -> list[Relation]:
         ("how ", "what ", "when ", "your ", "you ", "that ", "it ", "the way ", "seeing ", "hearing ")
     ):
         return []
+    if re.search(r"\b(?:am|are|been|is) (?:\w+ly )?(?:like|love|hate)\b", match[0]):  # "we are like a family"
+        return []
     if _ENDED.search(match[0]):
         return [Relation("likes", value, negated=True, ended=True)]
     return [Relation("dislikes" if against else "likes", value)]
@@ -247,11 +249,7 @@ def _has(match: re.Match[str]) -> list[Relation]:
 
 def _plans(match: re.Match[str]) -> list[Relation]:
     value, negated = _value(match), bool(match.groupdict().get("no"))
-    if re.match(
-        r"(?:be|have|keep|do|make sure|try|give|get|let|definitely|always|see|need|miss|think|take|never|show|support|cherish|remember)\b(?! (?:an?|my|our|the|on|in|at|to) \w+ \w+)",
-        value,
-        re.I,
-    ):
+    if _NO_PLAN.match(value):
         return []
     return [
         Relation(
@@ -264,6 +262,16 @@ def _plans(match: re.Match[str]) -> list[Relation]:
             ended=negated and bool(_ENDED.search(match[0])),
         )
     ]
+
+
+_NO_PLAN = re.compile(
+    r"(?:also |definitely |always |just |still |really |continue to )*(?:keep|try|do (?:my|our|the|a|some|it|that|this|well|great)|make (?:sure|it|a (?:difference|change|impact))|be "
+    r"(?!an?\b|in\b|at\b|\w+ing\b)|have (?:fun|a (?:great|good|blast|safe))|give (?:it|up|back|that|them|you)|get (?:there|through|back|to know|better)|let\b|need|miss|think|"
+    r"never|support|cherish|remember|take (?:care|it|on|things|your|that)|see (?:it|what|how|where|you|if|them)|succeed|help (?:you|others|people)|make (?:my|our|this|that|these) "
+    r"(?:dreams?|happen)|inspire|share (?:it|that|this|my)|learn more|enjoy|show|go for it|love\b|look\b|check|use (?:it|that|this)|bring (?:it|joy)|tell|ask|say|know|feel)\b",
+    re.IGNORECASE,
+)
+"""Intentions that name nothing that could happen on a day."""
 
 
 def _cancelled(match: re.Match[str]) -> list[Relation]:
@@ -285,13 +293,18 @@ def _stopped(match: re.Match[str]) -> list[Relation]:
 _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] = [
     (re.compile(pattern, re.IGNORECASE), read)
     for pattern, read in (
+        (
+            rf"{_I}(?:have|been diagnosed with|suffer from|got) (?P<v>(?:type \d )?(?:asthma|diabetes|epilepsy|migraines?|arthritis|adhd|dyslexia|celiac|cancer|anxiety|"
+            r"depression|insomnia|an? [\w ]*(?:allergy|allergies|disorder|disease|syndrome|condition))\b[^,;]*)",
+            _simple("health", importance=0.9),
+        ),
         (r"^(?:i|we) used to (?P<v>.+)", _used_to),
         (
             rf"{_I}(?:stopped|quit|gave up|given up) (?P<v>\w+ing\b[^,;]*|(?:smoking|alcohol|meat|coffee|sugar)\b[^,;]*)",
             _stopped,
         ),
         (
-            rf"{_I}{_NO}(?:live|lived|living|reside) (?:in |at |on |near )?{_V}",
+            rf"{_I}{_NO}(?:live|lived|living|reside) (?:in |at |on |near |(?=(?:t?here|abroad|alone|downtown)\b)){_V}",
             _simple("lives in", single=True, importance=0.8),
         ),
         (
@@ -313,9 +326,9 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
         ),
         (rf"{_I}(?:was|got|were) (?:laid off|fired|let go)(?: (?:from|by|at) (?P<at>[^,;]+?))?$", _job_lost),
         (rf"{_I}{_NO}(?:work|working|worked) as (?:an? |the )?{_V}", _job),
-        (rf"{_I}{_NO}(?:work|working) (?:at|for|with) {_V}", _simple("works at", single=True)),
+        (rf"{_I}{_NO}(?:work|working|(?<=have )worked) (?:at|for|with) {_V}", _simple("works at", single=True)),
         (
-            rf"{_I}(?P<began>started|began|joined|got) (?:work(?:ing)? |a (?:new )?job )?(?:at|for|with) (?=[A-Z]){_V}",
+            rf"{_I}(?P<began>(?:started|began|got) (?:work(?:ing)? |a (?:new )?job )?(?:at|for|with)|joined) (?P<v>(?-i:[A-Z])[^,;]+)",
             lambda m: [Relation("works at", _value(m), True, began=True)],
         ),
         (rf"{_I}(?P<no>not )?(?:an? ){_V}", _job),
@@ -341,7 +354,7 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
         ),
         (rf"{_I}{_NO}prefer {_V}", _prefers),
         (
-            rf"{_I}{_NO}(?P<verb>love|like|enjoy|adore|hate|dislike|detest|can not stand|(?:am |are )?(?:a )?(?:big |huge |total |massive )?(?:fan of|into|fond of|passionate about|obsessed with|keen on|interested in)) (?:to )?{_V}",
+            rf"{_I}{_NO}(?P<verb>love|like|enjoy|adore|hate|dislike|detest|can not stand|(?:am |are )?(?:a )?(?:big |huge |total |massive )?(?:fan of|into|all about|fond of|passionate about|obsessed with|keen on|interested in)) (?:to )?{_V}",
             _tastes,
         ),
         (rf"{_I}{_NO}speak {_V}", _simple("speaks")),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 
-from rag.lore.english import ADVERBS, BARE_PAST, CONTRACTIONS, IRREGULAR, MODALS
+from rag.lore.english import ADVERBS, BARE_PAST, CONTRACTIONS, IRREGULAR, MODALS, NOT_PAST
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d[\w.,:]*\d|\d|\s+|.", re.DOTALL)
 _SUBJECTS = {"i", "we"}
 _NO_VERB = re.compile(
     r"[^\w]|and$|or$|who$|that$|which$|in$|on$|at$|from$|to$|with$|as$|myself$|too$|all$", re.IGNORECASE
 )
+_CONTRACTED = re.compile(r"'|\b(?:gon|wan|got)\s?na\b|gotta|kinda|cause\b|cannot|\b\w+nt\b", re.IGNORECASE)
 _BETWEEN = ADVERBS | {"no", "longer"}
 _QUOTES = str.maketrans("’‘´`“”", "''''\"\"")
 
@@ -21,7 +22,7 @@ _QUOTES = str.maketrans("’‘´`“”", "''''\"\"")
 def expanded(text: str) -> str:
     """Return the text with straight quotes and without contractions."""
     text = text.translate(_QUOTES)
-    if "'" in text or "na" in text or "ta" in text or "ause" in text or "nt" in text:
+    if _CONTRACTED.search(text):
         for pattern, full in CONTRACTIONS:
             text = pattern.sub(full, text)
     return re.sub(r"\b(?:we|We) am\b", "we are", text)
@@ -70,7 +71,12 @@ def _singular(verb: str) -> str:
         return "was"
     if word == "have":
         return "has"
-    if word in MODALS or word in BARE_PAST or word in IRREGULAR or word.endswith(("ed", "ing")):
+    if (
+        word in MODALS
+        or word in BARE_PAST
+        or word in IRREGULAR
+        or (word.endswith(("ed", "ing")) and word not in NOT_PAST)
+    ):
         return verb
     if word.endswith(("s", "sh", "ch", "x", "z", "o")):
         return f"{verb}es"
@@ -82,8 +88,8 @@ def _singular(verb: str) -> str:
 def lemma(verb: str) -> str:
     """Return the verb's base form as well as rules tell: `went` go, `hiking` hike, `tried` try."""
     word = verb.lower()
-    if word in IRREGULAR:
-        return IRREGULAR[word]
+    if word in IRREGULAR or word in NOT_PAST:
+        return IRREGULAR.get(word, word)
     for ending, least in (("ying", 5), ("ing", 5), ("ied", 5), ("ed", 4), ("ies", 5), ("es", 5), ("s", 4)):
         if not word.endswith(ending) or len(word) < least:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rag.lore.english import ADJECTIVES, ADVERBS, GENERIC, IRREGULAR, NEEDS_MORE
+from rag.lore.english import ADJECTIVES, ADVERBS, GENERIC, IRREGULAR, NEEDS_MORE, NOT_PAST
 from rag.lore.rewrite import lemma
 from rag.words import find_words, word_set
 
@@ -18,9 +18,27 @@ _NOT_PAST = word_set(
 )
 _AUXILIARIES = word_set("am are is was were be been being have has had do does did will")
 _BARE_OBJECT = re.compile(
-    r"^(?:it|them|him|her|that|this|those|these|there|here|so|one|you|both|all)\b(?! \w*(?:day|week|lake|book|class|show|movie|race))",
+    r"^(?:(?:it|them|him|there|here|so|one|you|both)\b|(?:her|that|this|those|these|all)\b(?:$|(?=,| (?:and|for|to|in|at|on|with|when|so|is|as|because|from|one|ones|by|last|over)\b)))",
     re.IGNORECASE,
 )
+_VAGUE = re.compile(
+    r"^(?:have (?:a lot|a (?:blast|ball|great|good|feeling|chance|long|few)|no\b|fun|so|some (?:fun|great)|the (?:chance|best|time))\b"
+    r"|live (?:my|our)\b|know (?:that|how|what|why|it|i\b|we\b|the feeling|\w+ (?:is|are|can|will))|go (?:to (?!(?:the|an?|my|our|see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|up|back|into (?:it|that))"
+    r"|take (?:the time|care|time|a (?:break|moment))|get (?:the chance|to (?:know|be|have)|a lot|back (?:to|into) it|used)|make (?:sure|a (?:difference|change)|it|progress|me\b|us\b|my day|memories|connections|the most|time)"
+    r"|come (?:a long|so far|true)|feel\b|see (?:how|what|why|that)|give (?:it|back|up)|find (?:it|that|out)|be (?:like|about to|off)|work (?:hard|on (?:it|that|myself|one))"
+    r"|learn (?:a lot|so much|that|how important|to (?:be|appreciate|love|trust)))",
+    re.IGNORECASE,
+)
+_STEPS = re.compile(
+    r"(?:make (?:an?|some|the|this|my|our) (?!\w*(?:difference|change|impact|progress|point|decision|mistake|effort|name|way|living))"
+    r"|get (?:promoted|hired|accepted|rejected|injured|robbed|sick|pregnant|engaged|lost|fired|published|a (?:new |summer |part-time )?job))\b|(?:start|begin|stop|quit|finish) \w+ing\b|(?:go|come|fly|drive|move|travel) (?:back )?to (?:the|an?|my|our|(?-i:[A-Z]))",
+    re.IGNORECASE,
+)
+"""Says something with one concrete word: "started volunteering", "went to the beach"."""
+_SKILL = re.compile(r"(?:speak|play|cook|swim|drive|ride|sing|dance|sew|knit|code|type|fly|sail|ski|bake)$")
+"""What one can do is a fact; that one can see, get or imagine something is none."""
+_UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|her)\b", re.IGNORECASE)
+"""What nothing in the statement names."""
 _PLACE = re.compile(r"^(?:in|at|on|off|near|with|back|out|up|part)\b", re.IGNORECASE)
 _GUSH = re.compile(
     r"^(?:so|really|super|very|such|always|all|just|too|pretty|also|definitely|truly|absolutely|totally|everything|what|that|how|to|it|there|the best|still)\b",
@@ -69,6 +87,8 @@ def read(text: str) -> Statement | None:
     verb = tokens[0].lower().strip(",")
     if not verb.isalpha():
         return None
+    if "can" in auxiliaries and not negated and not _SKILL.match(verb):
+        return None
     return Statement(subject, lemma(verb), _tense(verb, auxiliaries), negated, " ".join(tokens[1:]))
 
 
@@ -76,15 +96,22 @@ def worth(statement: Statement, *, dated: bool, other: str = "") -> bool:
     """Return whether the statement says something concrete about its subject."""
     rest = statement.rest
     concrete = specific(rest, other)
-    if statement.verb == "be" and not _says_what(statement, len(concrete)):
+    if statement.subject.lower() not in {"i", "we"}:
+        concrete += specific(statement.subject)[:1]
+    if statement.verb == "be" and not _says_what(statement, len(concrete) + dated):
         return False
-    if _BARE_OBJECT.match(rest) and len(concrete) < 4:
+    if _BARE_OBJECT.match(rest) or (_VAGUE.match(f"{statement.verb} {rest}") and not (dated and len(concrete) > 1)):
         return False
     if re.search(r"\byou\b|\byour\b", rest, re.IGNORECASE) and (len(concrete) < 3 or statement.verb in NEEDS_MORE):
         return False
-    least = max(2, NEEDS_MORE.get(statement.verb, 1) + 1)
+    telling = _STEPS.match(f"{statement.verb} {rest}") is not None or not {statement.verb, f"{statement.verb}ed"} & (
+        GENERIC | NEEDS_MORE.keys()
+    )
+    if statement.verb == "have" and rest.startswith("to ") and len(concrete) < 3:
+        return False
+    least = max(2, NEEDS_MORE.get(statement.verb, 1) + 1) + len(_UNNAMED.findall(rest))
     named = any(word[:1].isupper() or word.isdigit() for word in concrete)
-    return bool(concrete) and len(concrete) + dated + named >= least
+    return bool(concrete) and len(concrete) + dated + named + telling >= least
 
 
 def specific(text: str, other: str = "") -> list[str]:
@@ -103,7 +130,7 @@ def gushes(value: str) -> bool:
 
 
 def _says_what(statement: Statement, concrete: int) -> bool:
-    rest = statement.rest
+    rest = re.sub(r"^(?:(?:now|also|currently|still|just|already|officially) )+", "", statement.rest)
     if ADJECTIVES.match(rest):
         return True
     if statement.subject.lower() not in {"i", "we"}:
@@ -199,6 +226,6 @@ def _tense(verb: str, auxiliaries: list[str]) -> str:
     if helped & {"do", "does"}:
         return "present"
     past = (verb in IRREGULAR and verb not in _NOT_PAST and not verb.endswith("ing")) or (
-        verb.endswith("ed") and len(verb) > 3 and verb not in {"need", "feed"}
+        verb.endswith("ed") and len(verb) > 3 and verb not in NOT_PAST
     )
     return "past" if past else "present"
