@@ -19,7 +19,6 @@ from pydantic import (
 from service.schemas import Body
 from service.where_schema import Where
 
-MAX_TEXT = 1_000_000
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 Kinds = list[Literal["episode", "fact", "profile"]]
@@ -46,7 +45,7 @@ class Message(Body):
     """One message of a conversation."""
 
     role: Role = "user"
-    content: str = Field(max_length=MAX_TEXT)
+    content: str
     speaker: str | None = Field(None, max_length=200, validation_alias=AliasChoices("speaker", "name"))
     time: Moment | None = Field(None, description="When it was said; default now.")
 
@@ -56,7 +55,7 @@ def _form(value: Any) -> str:
 
 
 Messages = Annotated[
-    Annotated[str, Tag("text"), Field(max_length=MAX_TEXT)] | Annotated[list[Message], Tag("messages")],
+    Annotated[str, Tag("text")] | Annotated[list[Message], Tag("messages")],
     Discriminator(_form),  # so that what is wrong with a message is told, and not that it is no text
     Field(description="A text, or the messages of a conversation, oldest first."),
 ]
@@ -110,7 +109,7 @@ class RecallBody(Named):
 
 
 class UpdateBody(Body):
-    text: str = Field(min_length=1, max_length=MAX_TEXT, validation_alias=AliasChoices("text", "data"))
+    text: str = Field(min_length=1, validation_alias=AliasChoices("text", "data"))
     metadata: dict[str, Any] | None = None
 
 
