@@ -99,6 +99,8 @@ class Readers:
         self._lock = Lock()
 
     def add(self, classes: Mapping[int, Acl]) -> None:
+        if not classes:
+            return
         with self._lock:
             self.classes = {**self.classes, **classes}
             for class_id, acl in classes.items():

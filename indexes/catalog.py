@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,11 +120,14 @@ class Catalog(CatalogFile):
 
     # -- rights ------------------------------------------------------------------------------------------------------
 
-    def access(self, principal: Principal, *, state: CollectionState | None = None) -> AccessFilter:
+    def access(
+        self, principal: Principal, *, state: CollectionState | None = None, view: Connection | None = None
+    ) -> AccessFilter:
         """Turn a principal into the ACL classes it may read at this moment.
 
         Args:
             state: of the collection that is asked; spares a look at the database while no class was added.
+            view: looked at instead of a new one, where there is no state.
         Raises:
             AccessDenied: the principal belongs to another tenant, or may do nothing any more.
         """
@@ -132,20 +136,11 @@ class Catalog(CatalogFile):
         if self._members is not None:
             principal = self._members.effective(principal)
         if state is None or state.newest_class > self._readers.newest:
-            self._readers.add(self._load_classes(self._readers.newest))
+            with nullcontext(view) if view is not None else self.read() as db:
+                self._readers.add(_classes_after(db, self._readers.newest))
         epoch = 0 if state is None else state.epoch
         classes = self._readers.admitting(principal)
         return readable_classes(classes, tenant=self.tenant, principal=principal, epoch=epoch)
-
-    def _load_classes(self, after: int) -> dict[int, Acl]:
-        """Return the classes that were made after another one; a class is never changed or removed."""
-        from sqlalchemy import select
-
-        from indexes.tables import acl_classes as table
-
-        with self.read() as db:
-            rows = db.execute(select(table.c.class_id, table.c.allow, table.c.deny).where(table.c.class_id > after))
-            return {row.class_id: Acl(tuple(row.allow), tuple(row.deny)) for row in rows}
 
     def class_id(self, acl: Acl) -> int:
         """Return the id of the ACL's class, making it if it is new. A class never changes its meaning."""
@@ -331,6 +326,12 @@ class Catalog(CatalogFile):
         with self.read() as db:
             row = db.execute(query).first()
         return row.text if row is not None and row.class_id in access.classes else None
+
+
+def _classes_after(db: Connection, newest: int) -> dict[int, Acl]:
+    """Return the classes that were made after another one; a class is never changed or removed."""
+    found = db.exec_driver_sql("SELECT class_id, allow, deny FROM acl_classes WHERE class_id > ?", (newest,))
+    return {row[0]: Acl(tuple(json.loads(row[1])), tuple(json.loads(row[2]))) for row in found}
 
 
 def _fields(db: Connection, collection: str, own: Sequence[str], *, since: int | None) -> Iterator[Sequence[Any]]:

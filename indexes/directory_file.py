@@ -48,7 +48,7 @@ class DirectoryFile:
 
         Cost: one read of one row.
         """
-        with self._read() as db:
+        with self._translated(), self._engine.connect() as db:  # one statement is one view
             return int(db.exec_driver_sql("SELECT value FROM generation").scalar_one())
 
     @cached_property

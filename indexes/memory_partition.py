@@ -14,6 +14,7 @@ from indexes.access import BoolVector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.fusion import FloatVector
 from indexes.memory_terms import Digests, Postings
+from indexes.memory_vectors import Vectors
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -58,8 +59,8 @@ class MemoryQuery:
     scopes: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
     passing: frozenset[int] | None = None
-    depth: int = 100
-    around: int = 2
+    depth: int = 64
+    around: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,14 @@ class Partition:
     def _clear(self) -> None:
         self.epoch = self._n = 0
         self._seqs: Int64Vector = np.empty(0, np.int64)
-        self._vectors: Float32Matrix = np.empty((0, self.dim), np.float32)
+        self._vectors = Vectors(self.dim)
         kinds = {**dict.fromkeys(_TIMES, np.int64), **dict.fromkeys(_FACTORS, np.float32)}
-        kinds |= {**dict.fromkeys(_CODED, np.int32), "position": np.int64}
+        kinds |= {**dict.fromkeys(_CODED, np.int32), **dict.fromkeys(("position", "before", "after"), np.int64)}
         self._numbers: dict[str, npt.NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
         self._codes = {name: Codes() for name in _CODED}
         self._texts: dict[str, list[str]] = {name: [] for name in _TEXTS}
         self._postings = Postings()
-        self._mates: dict[int, list[int]] = {}
+        self._last: dict[int, int] = {}
         self._now: BoolVector = np.empty(0, bool)
 
     def __len__(self) -> int:
@@ -123,7 +124,7 @@ class Partition:
 
     @property
     def n_bytes(self) -> int:
-        return self._vectors.nbytes + _ROW_BYTES * self._n
+        return self._vectors.n_bytes + _ROW_BYTES * self._n
 
     # -- kept fresh --------------------------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ class Partition:
                 self._numbers[name][first:n] = [_OPEN[name] if value is None else value for value in values]
             else:
                 self._numbers[name][first:n] = values
-        self._vectors[first:n] = np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), self.dim)
+        self._vectors.extend(np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), self.dim))
         self._postings.extend([np.frombuffer(blob, np.uint32) for blob in terms])
         self._n = n
         self._seat(first)
@@ -174,14 +175,20 @@ class Partition:
     def _seat(self, first: int) -> None:
         """Give each new episode its place in its session."""
         none, episode = self._codes["session"].of(""), self._codes["kind"].of("episode")
+        for name in ("before", "after", "position"):
+            self._numbers[name][first : self._n] = -1
         for row in range(first, self._n):
             session = int(self._numbers["session"][row])
             if session == none or self._numbers["kind"][row] != episode:
-                self._numbers["position"][row] = -1
                 continue
-            mates = self._mates.setdefault(session, [])
-            self._numbers["position"][row] = len(mates)
-            mates.append(row)
+            last = self._last.get(session, -1)
+            self._numbers["before"][row] = last
+            if last >= 0:
+                self._numbers["after"][last] = row
+                self._numbers["position"][row] = self._numbers["position"][last] + 1
+            else:
+                self._numbers["position"][row] = 0
+            self._last[session] = row
 
     def _grow(self, size: int) -> None:
         def grown(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -189,7 +196,7 @@ class Partition:
             larger[: self._n] = array[: self._n]
             return larger
 
-        self._seqs, self._vectors = grown(self._seqs), grown(self._vectors)
+        self._seqs = grown(self._seqs)
         self._numbers = {name: grown(array) for name, array in self._numbers.items()}
 
     # -- searched ----------------------------------------------------------------------------------------------------
@@ -198,14 +205,14 @@ class Partition:
         """Return the best rows of both searches that are shown, with their neighbours, by ascending row."""
         shown = self._shown(query)
         best, weights = self._postings.search(query.terms, shown, query.depth)
-        rows = np.union1d(best, self._nearest(query.vector, shown, query.depth)).astype(np.int64)
+        rows = np.union1d(best, self._vectors.nearest(query.vector, shown, query.depth)).astype(np.int64)
         if query.around:
             rows = self._with_neighbours(rows, query.around, shown)
         sessions = self._codes["session"].texts
         return Found(
             rows=rows,
             seqs=self._seqs[rows],
-            dense=self._vectors[rows] @ query.vector,
+            dense=self._vectors.scores(query.vector, rows),
             term_scores=self._postings.scores_of(weights, rows),
             times=self._numbers["time"][rows],
             trust=self._numbers["trust"][rows],
@@ -218,14 +225,6 @@ class Partition:
             speakers=[self._texts["speaker"][row] for row in rows.tolist()],
             texts=[self._texts["text"][row] for row in rows.tolist()],
         )
-
-    def _nearest(self, vector: FloatVector, shown: BoolVector, wanted: int) -> Int64Vector:
-        scores = self._vectors[: self._n] @ vector
-        scores[~shown] = -np.inf
-        if self._n <= wanted:
-            return np.flatnonzero(shown)
-        rows = np.argpartition(scores, -wanted)[-wanted:]
-        return rows[shown[rows]]
 
     def _shown(self, query: MemoryQuery) -> BoolVector:
         """As `indexes.memory_rows.shown`, for every row, with what else was asked for."""
@@ -249,10 +248,12 @@ class Partition:
         return mask
 
     def _with_neighbours(self, rows: Int64Vector, around: int, shown: BoolVector) -> Int64Vector:
-        found = rows.tolist()
-        places, sessions = (self._numbers[name][rows].tolist() for name in ("position", "session"))
-        for place, session in zip(places, sessions, strict=True):
-            if place >= 0:
-                found += self._mates[session][max(place - around, 0) : place + around + 1]
-        near = np.unique(np.array(found, np.int64))
+        found = [rows]
+        for name in ("before", "after"):
+            near = rows
+            for _ in range(around):
+                near = self._numbers[name][near]
+                near = near[near >= 0]
+                found.append(near)
+        near = np.unique(np.concatenate(found))
         return near[shown[near]]

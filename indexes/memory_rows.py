@@ -114,29 +114,17 @@ def add(
         terms: of each row, see `indexes.memory_terms`.
         epochs: of each class that has one of the rows, raised in this transaction.
     """
-    from sqlalchemy import insert
-
-    from indexes.tables import memory_items, memory_vectors
-
     if not rows:
         return []
-    values = [_values(row) | {"changed": epochs[row.class_id]} for row in rows]
-    first = (
-        int(
-            db.exec_driver_sql(
-                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'memory_items'"
-            ).scalar_one()
-        )
-        + 1
-    )
-    for seq, value in enumerate(values, first):
-        value["seq"] = seq
-    db.execute(insert(memory_items), values)
+    last = db.exec_driver_sql("SELECT max(seq) FROM sqlite_sequence WHERE name = 'memory_items'").scalar()
+    first = 1 + (last or 0)
+    stored = [(seq, epochs[row.class_id], *_cells(row)) for seq, row in enumerate(rows, first)]
+    db.exec_driver_sql(_INSERT, stored)
     found = [
-        {"seq": seq, "model_id": model_id, "vector": vector.astype("<f4").tobytes(), "terms": blob}
+        (seq, model_id, vector.astype("<f4").tobytes(), blob)
         for seq, (vector, blob) in enumerate(zip(vectors, terms, strict=True), first)
     ]
-    db.execute(insert(memory_vectors), found)
+    db.exec_driver_sql("INSERT INTO memory_vectors (seq, model_id, vector, terms) VALUES (?, ?, ?, ?)", found)
     return [replace(row, seq=seq) for seq, row in enumerate(rows, first)]
 
 
@@ -249,6 +237,16 @@ def _row(values: Sequence[Any]) -> MemoryRow:
     return MemoryRow(*cells)
 
 
-def _values(row: MemoryRow) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in COLUMNS if name != "seq"}
-    return values | {"metadata": dict(row.metadata), "conflicts": list(row.conflicts)}
+def _cells(row: MemoryRow) -> list[Any]:
+    """Return what the driver takes for a row's columns but `seq`."""
+    cells = [getattr(row, name) for name in COLUMNS[:-1]]
+    for place, name in _JSON.items():
+        cells[place] = json.dumps(dict(row.metadata) if name == "metadata" else list(row.conflicts))
+    return cells
+
+
+_INSERT = (
+    "INSERT INTO memory_items (seq, changed, "
+    + ", ".join('"' + name + '"' for name in COLUMNS[:-1])
+    + f") VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
+)

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from indexes.forward import term_digest
 
 K1, B = 1.2, 0.75
+MEAN_LENGTH = 20.0
+"""Terms of an ordinary message. A constant, so that a score depends on no other row's length, and is worked out once."""
 _MERGE_FROM = 256
 _COMPETING = 20
 
@@ -61,12 +63,11 @@ class Postings:
     def __init__(self) -> None:
         self._texts: list[Digests] = []
         self._lengths: Float32Vector = np.empty(0, np.float32)
-        self._total = 0
         self._merged = 0
         self._terms: Digests = np.empty(0, np.uint32)
         self._starts: Rows = np.zeros(1, np.int64)
         self._rows: Rows = np.empty(0, np.int64)
-        self._counts: Float32Vector = np.empty(0, np.float32)
+        self._shares: Float32Vector = np.empty(0, np.float32)
         self._tail: Digests = np.empty(0, np.uint32)
         self._tail_rows: Rows = np.empty(0, np.int64)
 
@@ -78,7 +79,6 @@ class Postings:
         first = len(self._texts)
         self._texts += texts
         lengths = np.array([len(text) for text in texts], np.int64)
-        self._total += int(lengths.sum())
         self._lengths = np.concatenate([self._lengths, lengths.astype(np.float32)])
         if len(self._texts) - self._merged > max(_MERGE_FROM, self._merged // 16):
             self._merge()
@@ -120,24 +120,24 @@ class Postings:
 
         Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework.
         """
-        rows, counts = self._of(term)
+        rows, shares = self._of(term)
         if not len(rows):
-            return _Weights(rows, counts)
+            return _Weights(rows, shares)
         idf = math.log(1 + (len(self) - len(rows) + 0.5) / (len(rows) + 0.5))
-        norms = K1 * (1 - B + B / max(self._total / len(self), 1.0) * self._lengths[rows])
-        return _Weights(rows, np.float32(idf * (K1 + 1)) * counts / (counts + norms.astype(np.float32)))
+        return _Weights(rows, np.float32(idf * (K1 + 1)) * shares)
 
     def _of(self, term: np.uint32) -> tuple[Rows, Float32Vector]:
+        """Return the rows that hold a term, ascending, and how far its repetitions and the row's length let it count."""
         place = int(np.searchsorted(self._terms, term))
-        rows, counts = self._rows[:0], self._counts[:0]
+        rows, shares = self._rows[:0], self._shares[:0]
         if place < len(self._terms) and self._terms[place] == term:
             part = slice(int(self._starts[place]), int(self._starts[place + 1]))
-            rows, counts = self._rows[part], self._counts[part]
+            rows, shares = self._rows[part], self._shares[part]
         late = self._tail_rows[self._tail == term]
         if not len(late):
-            return rows, counts
+            return rows, shares
         more, often = np.unique(late, return_counts=True)
-        return np.concatenate([rows, more]), np.concatenate([counts, often.astype(np.float32)])
+        return np.concatenate([rows, more]), np.concatenate([shares, _shares(often, self._lengths[more])])
 
     def _merge(self) -> None:
         lengths = self._lengths.astype(np.int64)
@@ -147,6 +147,11 @@ class Postings:
         self._terms, first = np.unique((pairs >> np.uint64(32)).astype(np.uint32), return_index=True)
         self._starts = np.append(first, len(pairs)).astype(np.int64)
         self._rows = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        self._counts = counts.astype(np.float32)
+        self._shares = _shares(counts, self._lengths[self._rows])
         self._merged = len(self._texts)
         self._tail, self._tail_rows = self._tail[:0], self._tail_rows[:0]
+
+
+def _shares(counts: npt.NDArray[Any], lengths: Float32Vector) -> Float32Vector:
+    often = counts.astype(np.float32)
+    return np.asarray(often / (often + K1 * (1 - B + B / MEAN_LENGTH * lengths)), np.float32)

@@ -118,7 +118,7 @@ class Memory:
             said, written, session=check_session(session, written.scope.text), metadata=check_metadata(metadata),
             by=principal.subject,
         )  # fmt: skip
-        episodes = store(rooms, rows, derive=True)
+        episodes = store(rooms, rows, new_for_sure=time is None and isinstance(text, str))
         rooms.auditor.did(
             "memory.remember",
             principal,
@@ -140,7 +140,7 @@ class Memory:
         query: str,
         *,
         principal: Principal,
-        top_k: int = 10,
+        top_k: int | None = None,
         max_tokens: int | None = None,
         as_of: datetime | str | None = None,
         scopes: Sequence[str] | None = None,
@@ -153,8 +153,8 @@ class Memory:
 
         Args:
             query: free text.
-            top_k: most items, 1 to 1000.
-            max_tokens: of their texts together, by the embedder's tokenizer.
+            top_k: most items, 1 to 1000; default 10, or as many as `max_tokens` holds.
+            max_tokens: of their texts together, or of the whole prompt, by the embedder's tokenizer.
             as_of: what memory said at that moment: what was known and held then. Default: now, upcoming things included.
             scopes: only these; default all that the principal may read.
             session: the present conversation's: its session-scoped items are recalled too. It excludes nothing.
@@ -162,9 +162,10 @@ class Memory:
             where: metadata filter; see `indexes.where`. An item's own fields are `kind`, `scope`, `session`, `speaker`, `role`.
         """
         from rag.lore.clock import read_time
+        from rag.lore.pack import as_prompt as prompt_of
+        from rag.lore.pack import pack
         from rag.recalling import (
             Wanted,
-            as_plain_prompt,
             check_kinds,
             check_query,
             check_scopes,
@@ -175,15 +176,13 @@ class Memory:
 
         wanted = Wanted(
             check_query(query, self._settings.max_query_chars),
-            check_top_k(top_k),
+            check_top_k(top_k, max_tokens),
             None if as_of is None else read_time(as_of, "as_of"),
             session or "",
             check_scopes(scopes, principal, session or ""),
             check_kinds(kinds),
             passing_filter(where),
         )
-        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-            raise ConfigError(f"max_tokens is {max_tokens}, it must be at least 1")
         rooms = self._reading(principal)
         if rooms is None:
             return "" if as_prompt else []
@@ -191,9 +190,9 @@ class Memory:
             found = recall(rooms, wanted, principal=principal, before_confirm=self.before_confirm)
         items = list(found.items)
         if max_tokens is not None:
-            items = _packed(items, max_tokens, rooms.embedder.count_tokens)
+            items = pack(items, max_tokens=max_tokens, count_tokens=rooms.embedder.count_tokens, framed=as_prompt)
         self._saw(rooms, principal, [item.id for item in items], query=query)
-        return as_plain_prompt(items) if as_prompt else items
+        return prompt_of(items) if as_prompt else items
 
     def get(self, id: str, *, principal: Principal) -> MemoryItem | None:
         """Return an item, None if there is none that the principal may read."""
@@ -433,13 +432,3 @@ class Memory:
         self, rooms: MemoryRooms, principal: Principal, item_ids: Sequence[str], *, query: str | None = None
     ) -> None:
         rooms.auditor.saw("memory.recall", principal, collection=None, query=query, items=list(item_ids))
-
-
-def _packed(items: list[MemoryItem], max_tokens: int, count: Callable[[Sequence[str]], list[int]]) -> list[MemoryItem]:
-    """Return the items that fit, in order; one that is too long gives way to shorter ones behind it."""
-    kept, left = [], max_tokens
-    for item, size in zip(items, count([item.text for item in items]), strict=True):
-        if size <= left:
-            kept.append(item)
-            left -= size
-    return kept

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter
+from indexes.errors import AccessDenied
 from indexes.memory_rows import MemoryRow
 from indexes.vocabulary import Acl, Principal
 from rag.lore.clock import from_micros
@@ -46,9 +47,22 @@ class MemoryRooms:
     settings: Settings
     _classes: dict[Acl, int] = field(default_factory=dict)
 
-    def access(self, principal: Principal) -> AccessFilter:
-        """Return what the principal may read at this moment; AccessDenied for another tenant's."""
-        return self.catalog.access(principal)
+    def check(self, principal: Principal) -> None:
+        """Refuse another tenant's principal before anything is done for it.
+
+        Raises:
+            AccessDenied: it is one.
+        """
+        if principal.tenant != self.catalog.tenant:
+            raise AccessDenied(principal)
+
+    def access(self, principal: Principal, *, view: Connection | None = None) -> AccessFilter:
+        """Return what the principal may read at this moment; AccessDenied for another tenant's.
+
+        Args:
+            view: of the catalog, begun just now, spares another one.
+        """
+        return self.catalog.access(principal, view=view)
 
     def writable(self, text: object, *, access: AccessFilter, administrator: bool = False) -> Written:
         """Return the scope, as one that the principal may write in.

@@ -11,27 +11,29 @@ import numpy as np
 
 from indexes.access import AccessFilter
 from indexes.errors import ConfigError, TooLarge
-from indexes.fusion import reciprocal_rank
 from indexes.memory_index import MemoryCandidates
 from indexes.memory_partition import MemoryQuery
 from indexes.memory_rows import MemoryRow, confirm, find, sources
-from indexes.memory_terms import analyse, digests_of
+from indexes.memory_terms import digests_of
 from indexes.vocabulary import Principal
 from indexes.where import And, Filter, matches
 from indexes.where_json import parse
-from rag.lore.clock import now_micros, to_micros
+from rag.lore.clock import from_micros, now_micros, to_micros
 from rag.lore.items import Kind, MemoryItem
+from rag.lore.rank import Candidates, query_terms, rank
 from rag.lore.scopes import SESSION, scope_of
 from rag.memory_rooms import MemoryRooms, item_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+TOP_K = 10
 MAX_TOP_K = 1000
 MAX_WORDS = 256
 OWN_FIELDS = ("id", "kind", "scope", "session", "speaker", "role", "subject", "relation")
 """What a metadata filter can ask of an item besides its metadata."""
 _TRIES = 3
+_LEAST_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,12 @@ def check_query(query: object, max_chars: int) -> str:
     return query
 
 
-def check_top_k(top_k: int) -> int:
+def check_top_k(top_k: int | None, max_tokens: int | None) -> int:
+    """Return how many items are wanted at most; where nobody says, 10, or as many as a budget of tokens may hold."""
+    if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
+        raise ConfigError(f"max_tokens is {max_tokens}, it must be at least 1")
+    if top_k is None:
+        return TOP_K if max_tokens is None else min(max(max_tokens // _LEAST_TOKENS, TOP_K), MAX_TOP_K)
     if not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
         raise ConfigError(f"top_k is {top_k}, it must be 1 to {MAX_TOP_K}")
     return top_k
@@ -113,22 +120,23 @@ def recall(
     Args:
         before_confirm: called between the search and its confirmation: where tests take rights away.
     """
-    access = rooms.access(principal)
+    rooms.check(principal)
     vector = rooms.embedder.embed_queries([wanted.query])[0]
-    words = list(dict.fromkeys(analyse(wanted.query)))[:MAX_WORDS]
+    words = query_terms(wanted.query)[:MAX_WORDS]
     now, as_of = now_micros(), to_micros(wanted.as_of)
     for _ in range(_TRIES):
         with rooms.catalog.read() as db:
+            access = rooms.access(principal, view=db)
             query = MemoryQuery(
                 vector, digests_of(words), now, as_of=as_of, session=wanted.session, scopes=wanted.scopes,
                 kinds=wanted.kinds, passing=_passing(db, wanted, access),
             )  # fmt: skip
             candidates = rooms.index.candidates(db, query, access=access)
-        ranked = _ranked(wanted.query, words, candidates, now)[: wanted.top_k]
+        ranked = _ranked(wanted.query, words, candidates, now if as_of is None else as_of)[: wanted.top_k]
         if before_confirm is not None:
             before_confirm()
-        access = rooms.access(principal)  # a group may have been taken away while the search ran
         with rooms.catalog.read() as db:
+            access = rooms.access(principal, view=db)  # a group may have been taken away while the search ran
             confirmed = confirm(
                 db, [seq for seq, _ in ranked], access=access, now=now, as_of=as_of, passes=wanted.passes
             )
@@ -157,20 +165,22 @@ def fields_of(row: MemoryRow) -> dict[str, Any]:
 
 
 def _ranked(query: str, words: Sequence[str], candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
-    """Return seqs and scores, best first."""
-    if not len(candidates):
-        return []
-    lexical = candidates.term_scores.sum(axis=0)
-    dense_order = candidates.seqs[np.lexsort((candidates.seqs, -candidates.dense))]
-    worded = np.flatnonzero(lexical)
-    word_order = candidates.seqs[worded[np.lexsort((candidates.seqs[worded], -lexical[worded]))]]
-    fused = reciprocal_rank(dense_order, word_order)
-    return sorted(fused.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def as_plain_prompt(items: Sequence[Any]) -> str:
-    """Return the items as lines with their date and source."""
-    return "\n".join(f"- [{item.time:%Y-%m-%d}] {item.text}" for item in items)
+    """Return seqs and scores, best first; ties by ascending seq."""
+    told = Candidates(
+        texts=candidates.texts,
+        dense=candidates.dense,
+        words=words,
+        word_scores=candidates.term_scores,
+        times=candidates.times,
+        sessions=candidates.sessions,
+        positions=candidates.positions,
+        speakers=candidates.speakers,
+        trust=candidates.trust,
+        importance=candidates.importance,
+    )
+    scores = rank(query, told, now=from_micros(now))
+    order = np.lexsort((candidates.seqs, -scores))
+    return list(zip(candidates.seqs[order].tolist(), scores[order].tolist(), strict=True))
 
 
 def passing_filter(where: Mapping[str, Any] | None) -> Filter | None:

@@ -6,15 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexes.errors import ConfigError, TooLarge
-from indexes.memory_rows import MemoryRow, add
+from indexes.batches import batched
+from indexes.memory_rows import MemoryRow, add, find
 from indexes.vocabulary import digest
 from rag.lore.clock import check_past, now_micros, read_time, to_micros
 from rag.lore.items import Episode, Role
 from rag.lore.scopes import SESSION
 from rag.memory_rooms import MemoryRooms, Written, episode_of, terms_of_row
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 TRUST = {Role.USER: 1.0, Role.SYSTEM: 0.9, Role.ASSISTANT: 0.7, Role.TOOL: 0.5}
 PLANTED_TRUST = 0.1
@@ -131,15 +135,17 @@ def check_metadata(metadata: object) -> Mapping[str, Any]:
     return found
 
 
-def store(rooms: MemoryRooms, rows: Sequence[MemoryRow], *, derive: bool) -> list[Episode]:
+def store(rooms: MemoryRooms, rows: Sequence[MemoryRow], *, new_for_sure: bool = False) -> list[Episode]:
     """Write the episodes that are new, in one transaction, and return all of them as they stand in memory.
 
     Args:
-        derive: note that facts are to be derived from them.
+        new_for_sure: they were said just now, so that a look whether they are stored already, before they are embedded, is of no use.
     """
     names = [row.id for row in rows]
-    with rooms.catalog.read() as db:
-        known = _known(db, names)
+    known: dict[str, MemoryRow] = {}
+    if not new_for_sure:
+        with rooms.catalog.read() as db:
+            known = _known(db, names)
     new = [row for row in rows if row.id not in known]
     if new:
         vectors = rooms.embed([row.text for row in new], [row.speaker for row in new])
@@ -151,30 +157,26 @@ def store(rooms: MemoryRooms, rows: Sequence[MemoryRow], *, derive: bool) -> lis
                 db, [new[place] for place in kept], vectors[kept], [terms[place] for place in kept],
                 model_id=rooms.embedder.model_id, epochs=epochs,
             )  # fmt: skip
-            if derive:
-                _note_pending(db, [row for row in added if row.trust > PLANTED_TRUST])
+            _note_pending(db, [row for row in added if row.trust > PLANTED_TRUST])
         known |= late | {row.id: row for row in added}
     return [episode_of(known[name]) for name in names]
 
 
-def _known(db: Any, names: Sequence[str]) -> dict[str, MemoryRow]:
-    from indexes.batches import batched
-    from indexes.memory_rows import find
+def _known(db: Connection, names: Sequence[str]) -> dict[str, MemoryRow]:
+    """Return those of the episodes that are stored."""
     from indexes.tables import memory_items as items
 
-    found: dict[str, MemoryRow] = {}
-    for batch in batched(names):
-        found |= {row.id: row for row in find(db, items.c.id.in_(batch), items.c.retired.is_(None))}
-    return found
+    stored = (
+        "SELECT i.seq FROM json_each(?) AS wanted JOIN memory_items AS i ON i.id = wanted.value AND i.retired IS NULL"
+    )
+    seqs = list(db.exec_driver_sql(stored, (json.dumps(names),)).scalars())
+    return {row.id: row for batch in batched(seqs) for row in find(db, items.c.seq.in_(batch))}
 
 
-def _note_pending(db: Any, rows: Sequence[MemoryRow]) -> None:
-    from sqlalchemy import insert
-
-    from indexes.tables import memory_pending
-
+def _note_pending(db: Connection, rows: Sequence[MemoryRow]) -> None:
     if rows:
-        db.execute(insert(memory_pending), [{"seq": row.seq} for row in rows])
+        note = "INSERT INTO memory_pending (seq, attempts, error) VALUES (?, 0, '')"
+        db.exec_driver_sql(note, [(row.seq,) for row in rows])
 
 
 def check_text(text: object, where: str, max_chars: int) -> str:

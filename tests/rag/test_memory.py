@@ -99,7 +99,7 @@ def test_a_budget_of_tokens_is_kept(mill: Loremill) -> None:
     found = mill.memory.recall("glaze", principal=ALICE, max_tokens=20, kinds=["episode"])
     assert found
     assert sum(mill.embedder.count_tokens(texts(found))) <= 20
-    prompt = mill.memory.recall("glaze", principal=ALICE, max_tokens=60, as_prompt=True)
+    prompt = mill.memory.recall("glaze", principal=ALICE, max_tokens=200, as_prompt=True)
     assert isinstance(prompt, str)
     assert "cobalt" in prompt
 
