@@ -154,7 +154,12 @@ class RemoteLoremill:
             data = None
         if response.is_success and isinstance(data, dict):
             return data
-        raise _error(response, data if isinstance(data, dict) else {})
+        raise error_of(
+            response.status_code,
+            data if isinstance(data, dict) else {},
+            reason=response.reason_phrase,
+            retry_after=response.headers.get("retry-after", ""),
+        )
 
 
 def _json(body: dict[str, Any]) -> dict[str, Any]:
@@ -166,10 +171,14 @@ def _json(body: dict[str, Any]) -> dict[str, Any]:
     return {"content": content, "headers": {"Content-Type": "application/json"}}
 
 
-def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
-    """Return the error that the server's problem document names, else the one that fits its status."""
-    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
-    status = response.status_code
+def error_of(status: int, problem: Mapping[str, Any], *, reason: str = "", retry_after: str = "") -> LoremillError:
+    """Return the error that a server's problem document names, else the one that fits its status.
+
+    Args:
+        reason: the status in words, for an answer that is no problem document.
+        retry_after: that header.
+    """
+    detail = str(problem.get("detail") or problem.get("title") or reason)
     if status in (401, 403):
         return AccessDenied(None, detail)
     for kind in _TOLD:
@@ -179,9 +188,8 @@ def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
         return CollectionNotFound(detail)
     if status in (400, 413, 422):
         return ConfigError(detail)
-    wait = response.headers.get("retry-after", "")
     return ProviderError(
-        f"the server answered {status}: {detail}", retry_after_s=float(wait) if wait.isdigit() else None
+        f"the server answered {status}: {detail}", retry_after_s=float(retry_after) if retry_after.isdigit() else None
     )
 
 
