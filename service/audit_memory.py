@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from io import StringIO
@@ -65,9 +66,12 @@ class OnTheCommandLine:
         done = self._run("remember", "--scope", scope, "--metadata", json.dumps(metadata), *chat, "--", text)
         return from_json(Episode, done["episodes"][0])
 
-    def recall(self, query: str, *, top_k: int, session: str | None = None, scopes: list[str] | None = None) -> Any:
+    def recall(
+        self, query: str, *, top_k: int, session: str | None = None, scopes: Sequence[str] = (), kinds: Sequence[str] = ()
+    ) -> list[MemoryItem]:
         chat = ["--session", session] if session else []
-        only = [option for scope in scopes or () for option in ("--scope", scope)]
+        only = [option for scope in scopes for option in ("--scope", scope)]
+        only += [option for kind in kinds for option in ("--kind", kind)]
         found = self._run("recall", "--top-k", str(top_k), *chat, *only, "--", query)
         return [from_json(MemoryItem, one) for one in found["memories"]]
 

@@ -44,9 +44,14 @@ def recall(way: WayIn, trial: Trial) -> None:
     session = trial.rng.choice([one.session for one in trial.world.memories.values() if one.session] or [""])
     memory, about = way(trial), _anything(trial)
     wanted = _readable(trial, session)
-    found = memory.recall(about, top_k=ALL, session=session or None)
+    asked: dict[str, Any] = {"session": session or None, "kinds": ["episode"]}
+    found = memory.recall(about, top_k=ALL, **asked)
     trial.hear(found, said=(about, session))
     trial.expect(f"recalled for {about!r} in {session!r}", _episodes(found), wanted)
+    few = trial.rng.randint(1, 5)  # a filter missing in the search itself would leave fewer
+    head = memory.recall(about, top_k=few, **asked)
+    trial.hear(head, said=(about, session))
+    trial.expect(f"head of {few} for {about!r}", [one.id for one in head], [one.id for one in found][:few])
     scope = trial.rng.choice(_scopes(trial)[1:])
     found = memory.recall(about, top_k=ALL, scopes=[scope])
     trial.hear(found, said=(about, scope))
