@@ -6,21 +6,26 @@ A rating is a line of JSON, the answer's own JSON with who asked and what they t
      "principal": "alice", "rating": "down", "comment": "that is the old policy", "correction": "It is 20 weeks.",
      "correct_document_ids": ["handbook/leave.md"], "answerable": true}
 
-`question`, `principal` and `rating` ("up" or "down") must be there.
+`question`, `principal` and `rating` ("up" or "down", or 1 to 5, of which 1 and 2 are bad) must be there. The mill keeps such ratings too
+(`Loremill.feedback`); each case of those carries its rater.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eval.answers import words
 from eval.datasets import Sample
 from eval.jsonl import read_objects
-from indexes.errors import DatasetError
-from indexes.vocabulary import digest
+from indexes.errors import ConfigError, DatasetError
+from indexes.ratings import BAD, read_rating
+from indexes.vocabulary import Principal, digest
+
+if TYPE_CHECKING:
+    from rag.loremill import Loremill
 
 NEEDS_REFERENCE: Final = "needs-reference"
 """Tag of a case whose rater did not say what the right answer is: somebody must, before a gate can rest on it."""
@@ -46,26 +51,53 @@ class Regressions:
 
 
 def read_feedback(path: str | Path) -> Regressions:
-    """Return a case for each principal and question whose last rating is bad.
+    """Return a case for each principal and question whose last rating is bad, of a file.
 
     The right answer comes from the rater (`correction`); what the system said is kept beside it, never taken for right.
 
     Raises:
         DatasetError: a line is malformed.
     """
+
+    def checked() -> Iterable[Mapping[str, Any]]:
+        for line, row in read_objects(path):
+            try:
+                _is_bad(row)
+                sample_of(row)  # a malformed rating is told of even where a later one stands in its place
+            except ValueError as error:
+                raise DatasetError(str(error), path=str(path), line=line) from error
+            yield row
+
+    return regressions(checked())
+
+
+def stored_feedback(mill: Loremill, collection: str, *, tenant: str | None = None) -> Regressions:
+    """As `read_feedback`, of the ratings that the mill keeps of a collection. For operators: no principal is asked.
+
+    A case is asked as its rater: under the imported name of that subject where there is one, hence with the groups of the day on which it is
+    asked; else as the literal of the rater's groups when it rated. Ratings that an administrator gave in somebody's name are that person's.
+    """
+    names = {(one.principal.tenant, one.principal.subject): one.name for one in mill.directory.list_principals()}
+
+    def rows() -> Iterable[Mapping[str, Any]]:
+        for rating in mill.every_rating(collection, tenant=tenant):
+            rater = Principal.parse(rating.principal)
+            row = rating.to_json() | {"principal": names.get((rater.tenant, rater.subject), rating.principal)}
+            yield row
+
+    return regressions(rows())
+
+
+def regressions(rows: Iterable[Mapping[str, Any]]) -> Regressions:
+    """Return a case for each principal and question whose last rating is bad; ValueError says what is wrong with a row."""
     last: dict[tuple[str, str], Mapping[str, Any]] = {}
     corrections: dict[tuple[str, str], Mapping[str, Any]] = {}
     ratings = 0
-    for line, row in read_objects(path):
-        try:
-            key = (_text(row, "principal"), " ".join(words(_text(row, "question"))))
-            bad = _is_bad(row)
-            sample_of(row)  # a malformed rating is told of even where a later one stands in its place
-        except ValueError as error:
-            raise DatasetError(str(error), path=str(path), line=line) from error
+    for row in rows:
+        key = (_text(row, "principal"), " ".join(words(_text(row, "question"))))
         ratings += 1
         last[key] = row
-        if bad and (row.get("correction") or row.get("answerable") is False):
+        if _is_bad(row) and (row.get("correction") or row.get("answerable") is False):
             corrections[key] = row
     cases = [corrections.get(key, row) for key, row in last.items() if _is_bad(row)]
     return Regressions(tuple(sample_of(row) for row in cases), ratings, len(last) - len(cases))
@@ -74,7 +106,8 @@ def read_feedback(path: str | Path) -> Regressions:
 def sample_of(row: Mapping[str, Any]) -> Sample:
     """Return the case of one bad rating; ValueError says which column is wrong."""
     question, principal, correction = _text(row, "question"), _text(row, "principal"), row.get("correction") or ""
-    answerable, documents = row.get("answerable", True), row.get("correct_document_ids") or []
+    answerable, documents = row.get("answerable"), row.get("correct_document_ids") or []
+    answerable = True if answerable is None else answerable
     if not isinstance(correction, str):
         raise ValueError('"correction" must be a string')
     if not isinstance(answerable, bool):
@@ -96,10 +129,10 @@ def sample_of(row: Mapping[str, Any]) -> Sample:
 
 
 def _is_bad(row: Mapping[str, Any]) -> bool:
-    rating = row.get("rating")
-    if rating not in ("up", "down"):
-        raise ValueError(f'"rating" must be "up" or "down", got {rating!r}')
-    return bool(rating == "down")
+    try:
+        return read_rating(row.get("rating")) in BAD
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -21,7 +21,7 @@ from eval.datasets import Dataset, Sample
 from eval.gate import compare
 from eval.gate_result import GateResult
 from eval.gates import Gates
-from eval.judgements import Judging, judged_rows
+from eval.judgements import Faults, Judging, judged_rows
 from eval.metrics import METRICS, align, all_facts, score_rows
 from eval.observe import Observed, Observer
 from eval.reports import Context, Passage, Question, Side
@@ -121,12 +121,13 @@ def hold_gate(
     applies = dict(scored[0][1])
     rows = [scored[0][0], scored[1][0]]
     noise: dict[str, tuple[float | None, ...]] = {}
+    faults: tuple[Faults, Faults] = ({}, {})
     if judging is not None and judged:
         with clock.stage("judging"):
             found = judged_rows(dataset, sides, judged, judging)
         rows = [ours | theirs for ours, theirs in zip(rows, found.rows, strict=True)]
         applies |= found.applies
-        noise = found.noise
+        noise, faults = found.noise, found.faults
     if empty := [name for name in wanted if name not in applies]:
         raise ConfigError(
             f"{empty[0]} is gated, but no question of {dataset.name} is about it: add some, or leave the line out"
@@ -146,7 +147,7 @@ def hold_gate(
     questions = tuple(
         Question(
             sample.id, sample.user_input, sample.principal, sample.tags, sample.reference,
-            *(_side(place, sides[side][sample.id], rows[side], applies) for side in (0, 1)),
+            *(_side(place, sides[side][sample.id], rows[side], applies, faults[side].get(sample.id, {})) for side in (0, 1)),
         )
         for place, sample in enumerate(dataset)
     )  # fmt: skip
@@ -205,7 +206,9 @@ def _rows(
     )
 
 
-def _side(place: int, observed: Observed, rows: Rows, applies: Mapping[str, Sequence[bool]]) -> Side:
+def _side(
+    place: int, observed: Observed, rows: Rows, applies: Mapping[str, Sequence[bool]], faults: Mapping[str, str]
+) -> Side:
     outcome, citations = observed.outcome, tuple(observed.answer.get("citations", ()))
     return Side(
         answer=outcome.answer,
@@ -215,6 +218,7 @@ def _side(place: int, observed: Observed, rows: Rows, applies: Mapping[str, Sequ
         citations=citations,
         scores={name: row[place] for name, row in rows.items() if applies[name][place]},
         latency_ms=outcome.latency_ms,
+        faults=faults,
     )
 
 

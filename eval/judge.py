@@ -76,7 +76,7 @@ class JudgeOptions:
         """Read the settings `judge_*`."""
         return cls(
             settings.judge_base_url, settings.judge_model, settings.judge_api_key, settings.judge_concurrency,
-            settings.judge_timeout_s, settings.judge_retries,
+            settings.judge_timeout_s, settings.judge_retries, max_tokens=settings.judge_max_tokens,
         )  # fmt: skip
 
 

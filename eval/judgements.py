@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eval.judgement import JudgeReport
 
 Rows = dict[str, tuple[float | None, ...]]
+Faults = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,15 @@ class Judging:
 
 @dataclass(frozen=True, slots=True)
 class JudgedRows:
-    """By metric: a row of each side over all questions, which questions it is about, and the judge's variance at each."""
+    """By metric: a row of each side over all questions, which questions it is about, and the judge's variance at each.
+
+    `faults`: of each side why a judgement failed, by question and metric.
+    """
 
     rows: tuple[Rows, Rows]
     applies: dict[str, tuple[bool, ...]]
     noise: dict[str, tuple[float | None, ...]]
+    faults: tuple[Faults, Faults] = ({}, {})
 
 
 def judged_rows(
@@ -63,6 +68,7 @@ def judged_rows(
     judged = [name for name in names if name in JUDGED]
     found: list[tuple[Rows, dict[str, tuple[bool, ...]]]] = [({}, {}), ({}, {})]
     noise: dict[str, tuple[float | None, ...]] = {}
+    faults: tuple[Faults, Faults] = ({}, {})
     if offline:
         found = [
             _merged(one, _offline(dataset, side, offline, judging)) for one, side in zip(found, sides, strict=True)
@@ -74,7 +80,18 @@ def judged_rows(
             for one, report in zip(found, reports, strict=True)
         ]
         noise = {name: _noise(dataset, name, reports) for name in judged} if judging.repeats > 1 else {}
-    return JudgedRows((found[0][0], found[1][0]), found[0][1] | found[1][1], noise)
+        faults = _faults(reports[0]), _faults(reports[1])
+    return JudgedRows((found[0][0], found[1][0]), found[0][1] | found[1][1], noise, faults)
+
+
+def _faults(report: JudgeReport) -> Faults:
+    """Return the first reason of each judgement that failed, by question and metric."""
+    found: Faults = {}
+    for name, row in report.judgements.items():
+        for question, judgement in zip(report.ids[name], row, strict=True):
+            if judgement.faults:
+                found.setdefault(question, {})[name] = judgement.faults[0]
+    return found
 
 
 def _merged(

@@ -80,7 +80,8 @@ def _sorted_out(writer: AuditWriter, head: Head, wanted: Wanted) -> tuple[set[in
     A line that no record speaks of, which a crash may leave, does not stay.
     """
     gone: set[int] = set()
-    inline, kept = False, {}
+    inline = False
+    kept: dict[int, dict[str, bytes]] = {}
     for number in range(head.first, head.segment + 1):
         beside = read_lines_of_texts(writer.folder, number)
         kept[number] = {}
@@ -89,7 +90,7 @@ def _sorted_out(writer: AuditWriter, head: Head, wanted: Wanted) -> tuple[set[in
             if text is not None and wanted(record, text):
                 gone.add(record["seq"])
                 inline |= inline_text(record) is not None
-            elif digest in beside:
+            elif digest is not None and digest in beside:
                 kept[number][digest] = beside[digest][1]
     return gone, inline, kept
 

@@ -69,7 +69,7 @@ def text_of(record: Mapping[str, Any], texts: Mapping[str, tuple[str, bytes]]) -
     if (inline := inline_text(record)) is not None:
         return inline
     digest = commitment_of(record)
-    return texts[digest][0] if digest in texts else None
+    return texts[digest][0] if digest is not None and digest in texts else None
 
 
 def write_texts(path: Path, lines: Iterable[bytes]) -> None:

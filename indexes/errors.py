@@ -17,6 +17,7 @@
     +- IndexBackendError                        70   500
     |  +- CollectionNotFound                    65   404
     |  +- ReleaseNotFound                       65   404
+    |  +- ReceiptNotFound                       65   404
     |  +- MemoryNotFound                        65   404
     |  +- DimensionMismatch
     |  +- UnsupportedFilter                     64   400
@@ -151,6 +152,14 @@ class ReleaseNotFound(IndexBackendError):
     exit_code = 65
     http_status = 404
     title = "Release not found"
+
+
+class ReceiptNotFound(IndexBackendError):
+    """There is no receipt of that id or in that file."""
+
+    exit_code = 65
+    http_status = 404
+    title = "Receipt not found"
 
 
 class MemoryNotFound(IndexBackendError):

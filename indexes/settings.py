@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     judge_concurrency: int = Field(4, ge=1, le=256, description="requests to the judge under way at once")
     judge_timeout_s: float = Field(60.0, gt=0, description="longest wait for one reply of the judge")
     judge_retries: int = Field(4, ge=0, description="further tries after a timeout, a lost connection, 429 or 5xx")
+    judge_max_tokens: int = Field(
+        2048, ge=1, description="of one reply of the judge; one cut off there is a failed judgement"
+    )
     cache_entries: int = Field(
         4096, ge=0, description="searches and answers that a tenant keeps in memory; 0 keeps none"
     )

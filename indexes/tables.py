@@ -270,6 +270,43 @@ gate_records = Table(
 )
 Index("gate_records_by_candidate", gate_records.c.collection, gate_records.c.candidate)
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="grows; never shown, for its gaps tell of other people's ratings"),
+    Column("id", String, nullable=False, unique=True),
+    Column("collection", String, nullable=False),
+    Column("subject", String, nullable=False, comment="who rated"),
+    Column("groups", JSON, nullable=False, comment="of the subject, on that day"),
+    Column("actor", String, comment="the administrator who rated in the subject's name"),
+    Column("rating", String, nullable=False, comment="up, down or 1 to 5"),
+    *(Column(name, Text, nullable=False) for name in ("question", "answer", "comment", "correction")),
+    Column("release", String, nullable=False),
+    Column("citations", JSON, nullable=False, comment="pairs of chunk id and document id"),
+    Column("correct_document_ids", JSON, nullable=False),
+    Column("answerable", Boolean, comment="false: the right answer is to abstain; null: not said"),
+    Column("created", String, nullable=False),
+)
+Index("feedback_by_collection", feedback.c.collection, feedback.c.seq)
+Index("feedback_by_subject", feedback.c.subject, feedback.c.seq)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("seq", Integer, primary_key=True, comment="grows"),
+    Column("id", String, nullable=False, unique=True),
+    Column("kind", String, nullable=False, comment="gate or run"),
+    Column("collection", String, nullable=False),
+    Column("subject", String, nullable=False, comment="who asked for it; operator for the command line's"),
+    Column("status", String, nullable=False, comment="queued, running, done, failed or cancelled"),
+    Column("asked", JSON, nullable=False, comment="releases and options, without the questions"),
+    Column("created", String, nullable=False),
+    Column("ended", String),
+    Column("summary", JSON(none_as_null=True), comment="of the report: verdict and reasons, or the counts"),
+    Column("error", JSON(none_as_null=True)),
+)
+Index("evaluations_by_collection", evaluations.c.collection, evaluations.c.seq)
+
 embeddings = Table(
     "embeddings",
     metadata,

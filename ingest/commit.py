@@ -141,12 +141,14 @@ def commit(
     duplicates: Duplicates,
     serving: Serving,
     progress: Progress,
+    afresh: bool = False,
 ) -> Outcome:
     """Make what is staged the served state.
 
     Args:
         folder: the collection's folder; builds lie in `builds/` below it.
         duplicates: which documents count as repeating another.
+        afresh: the build takes nothing over from the one that is served.
     Raises:
         IndexBackendError: nothing served has changed.
     """
@@ -164,7 +166,7 @@ def commit(
         return Outcome(live.build, live.release, 0, 0, repeated)
     added, removed = upcoming.differences()
     progress("build", 0, 1)
-    base = live.build if live is not None and _same_vectors(live.config, config) else ""
+    base = live.build if live is not None and not afresh and _same_vectors(live.config, config) else ""
     manifest = write_build(folder / "builds", upcoming, config=config, options=options, base=base)
     progress("build", 1, 1)
     with staging.commit() as db:

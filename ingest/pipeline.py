@@ -110,15 +110,19 @@ class Ingestion:
             upcoming = Upcoming(staging, model_id=self._embedder.model_id)
             return estimator.plan(counts, moved, upcoming, scan.tally, scan_seconds=scanned)
 
-    def delete(self, document_ids: Iterable[str]) -> Outcome:
-        """Delete documents with their attachments, by id; ids that are not stored are passed over."""
+    def delete(self, document_ids: Iterable[str], *, afresh: bool = False) -> Outcome:
+        """Delete documents with their attachments, by id; ids that are not stored are passed over.
+
+        Args:
+            afresh: the new build takes nothing over that another one learned from the rows that go.
+        """
         names = list(document_ids)
         with open_staging(self._catalog, staging_path(self._folder), self._collection) as staging:
             with staging.read() as db:
                 attached = children(db, self._collection, names)
             staging.drop([*names, *(child.document_id for found in attached.values() for child in found)])
             # what stays is not cut anew, whatever the settings say by now
-            return self._commit(staging, None, _silent, Duplicates(), chunker=self._standing_cut())
+            return self._commit(staging, None, _silent, Duplicates(), chunker=self._standing_cut(), afresh=afresh)
 
     def remove_withdrawn(self) -> None:
         """Delete for good what was withdrawn from everybody's reading while others held the collection."""
@@ -153,6 +157,7 @@ class Ingestion:
         duplicates: Duplicates,
         *,
         chunker: str | None = None,
+        afresh: bool = False,
     ) -> Outcome:
         return commit(
             self._catalog,
@@ -164,6 +169,7 @@ class Ingestion:
             duplicates=duplicates,
             serving=self._serving,
             progress=progress,
+            afresh=afresh,
         )
 
 

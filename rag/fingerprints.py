@@ -112,6 +112,17 @@ class Finder:
             start += len(data) - len(rest)
         return found
 
+    def in_texts(self, texts: Iterable[str]) -> set[str]:
+        """Return the fingerprints that texts hold, as UTF-8 or as JSON has them."""
+        if not self._known:
+            return set()
+        found: set[str] = set()
+        for part in _joined(texts):
+            found |= self.found([part.encode("utf-8", "surrogatepass")], known=found).keys()
+            if not part.isascii():
+                found |= self.found([json.dumps(part).encode("ascii")], known=found).keys()
+        return found
+
     def _in(self, data: bytes, found: Container[str], known: Container[str]) -> Iterator[tuple[int, str]]:
         for begin in range(0, len(data), _WINDOW):
             part = data[begin : begin + _WINDOW + LENGTHS[-1] - 1]
@@ -125,6 +136,19 @@ class Finder:
                     print_ = f"{length:02x}{int(high[place]):08x}{self._of._digest(block)}"
                     if print_ in self._known[length] and print_ not in found and print_ not in known:
                         yield begin + int(place), print_
+
+
+def _joined(texts: Iterable[str]) -> Iterator[str]:
+    """Yield texts together, a million characters at a time; no block of a text reaches over a line's end."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size > _WINDOW:
+            yield "\n".join(part)
+            part, size = [], 0
+    yield "\n".join(part)
 
 
 def _blocks(string: str | bytes) -> Iterator[bytes]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.errors import CollectionNotFound, ConfigError
 from indexes.vocabulary import Chunk, Hit, Principal
+from rag.erasing import Erasing
+from rag.feedback import Feedback
 from rag.governing import Governing
 from rag.ingesting import Ingesting
 from rag.releasing import Releasing
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from rag.verify import VerifyReport
 
 
-class Loremill(Ingesting, Governing, Releasing):
+class Loremill(Ingesting, Governing, Releasing, Feedback, Erasing):
     """An organisation's memory in one home directory. Safe for many threads; several processes may share a home.
 
     Use `Loremill.open`, as a context manager or with `close`.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from indexes.embedder import Embedder
     from indexes.settings import Settings
+    from rag.lore.consolidate import ConsolidationReport, Policy
     from rag.tenant import Tenant
 
 MAX_LISTED = 1000
@@ -161,7 +162,7 @@ class Memory:
             kinds: only these of `episode`, `fact`, `profile`.
             where: metadata filter; see `indexes.where`. An item's own fields are `kind`, `scope`, `session`, `speaker`, `role`.
         """
-        from rag.lore.clock import read_time
+        from rag.lore.clock import now_micros, read_time
         from rag.lore.pack import as_prompt as prompt_of
         from rag.lore.pack import pack
         from rag.recalling import (
@@ -192,6 +193,9 @@ class Memory:
         if max_tokens is not None:
             items = pack(items, max_tokens=max_tokens, count_tokens=rooms.embedder.count_tokens, framed=as_prompt)
         self._saw(rooms, principal, [item.id for item in items], query=query)
+        kept = {item.id for item in items}
+        if rooms.note_recalled((row for row in found.rows if row.id in kept), now_micros()):
+            rooms.flush_recalled()
         return prompt_of(items) if as_prompt else items
 
     def get(self, id: str, *, principal: Principal) -> MemoryItem | None:
@@ -332,6 +336,28 @@ class Memory:
         rooms.auditor.did("memory.share", principal, item=id, copy=item.id, came_from=came_from, scope=item.scope)
         return item
 
+    def consolidate(
+        self, *, principal: Principal, scope: str = "user", policy: Policy | None = None, administrator: bool = False
+    ) -> ConsolidationReport:
+        """Tidy a scope: merge duplicates, summarise old sessions, let expire what the policy says. Idempotent; limited by the policy.
+
+        Args:
+            policy: default merges, and summarises sessions that ended 30 days ago; nothing expires.
+        Raises:
+            ConfigError: there is no such scope. AccessDenied: the principal may not write there. Busy: others write all the time.
+        """
+        from rag.consolidating import DEFAULT, consolidate_scope
+
+        rooms = self._open(principal, create=True)
+        with rooms.auditor.denials(principal, "memory.consolidate"):
+            access = rooms.access(principal)
+            written = rooms.writable(scope, access=access, administrator=administrator)
+        report = consolidate_scope(rooms, written, policy or DEFAULT, access=access)
+        counts = {"merged": report.merged, "expired": dict(report.expired), "summarised": report.summarised}
+        rooms.auditor.did("memory.change", principal, change="consolidate", scope=written.scope.text, **counts)
+        self._background.wake(rooms)
+        return report
+
     def grant(self, scope: str, to: str, *, tenant: str, revoke: bool = False) -> None:
         """Let a subject or a group write in a scope, `tenant` say, or no longer. For operators.
 
@@ -402,6 +428,8 @@ class Memory:
         """Stop what goes on in the background. Nothing is lost: it goes on when memory is next used."""
         self._background.close()
         with self._lock:
+            for rooms in self._rooms.values():
+                rooms.flush_recalled()
             self._rooms.clear()
 
     # -- rooms -------------------------------------------------------------------------------------------------------

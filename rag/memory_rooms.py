@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rag.auditing import Auditor
 
 
+_RECALLED_KEPT = 2000
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A scope as it stands in the catalog."""
@@ -46,6 +49,7 @@ class MemoryRooms:
     auditor: Auditor
     settings: Settings
     _classes: dict[Acl, int] = field(default_factory=dict)
+    _recalled: dict[int, int] = field(default_factory=dict)
 
     def check(self, principal: Principal) -> None:
         """Refuse another tenant's principal before anything is done for it.
@@ -91,6 +95,22 @@ class MemoryRooms:
 
         with self.catalog.read() as db:
             return list(db.execute(select(table.c.name).where(table.c.scope == scope)).scalars())
+
+    def note_recalled(self, rows: Iterable[MemoryRow], at: int) -> bool:
+        """Note that rows were recalled, for what decays unless it is; return whether it is time to write it down.
+
+        A crash loses some of it, which is no harm: an item then seems recalled a little earlier.
+        """
+        self._recalled.update((row.seq, at) for row in rows)
+        return len(self._recalled) >= _RECALLED_KEPT
+
+    def flush_recalled(self) -> None:
+        """Write down what was noted."""
+        noted, self._recalled = self._recalled, {}
+        if noted:
+            with self.catalog.write() as db:
+                update = "UPDATE memory_items SET recalled = ? WHERE seq = ?"
+                db.exec_driver_sql(update, [(at, seq) for seq, at in noted.items()])
 
     def class_of(self, acl: Acl) -> int:
         """Return the id of a scope's ACL class, making it if it is new; it never changes."""

@@ -13,12 +13,12 @@ import os
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import ConfigFileError, IndexBackendError
+from indexes.errors import ConfigFileError, IndexBackendError, ReceiptNotFound
 from rag.lore.items import Receipt
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 KEY_FILE = "receipts.key"
 FOLDER = "receipts"
+IN_BUILDS = "b"
+"""Begins a digest that is looked for in builds alone."""
+LONG = "20"
+"""Begins a digest of 32 bytes: shorter strings are no proof that one text repeats another."""
 _KEY_BYTES = 32
 
 
@@ -37,27 +41,64 @@ def issue(
     about: str,
     counts: Mapping[str, int],
     strings: Iterable[str | bytes] = (),
+    said: Iterable[str] = (),
+    chunk_ids: Iterable[str] = (),
     kept: Iterable[str] = (),
+    others: Iterable[str] = (),
     at: datetime | None = None,
 ) -> Receipt:
-    """Return a sealed receipt; `save` keeps it.
+    """Return a sealed receipt; `save` keeps it. It is `draft` and `sealed` in one.
 
     Args:
         by: subject of who had it forgotten.
         about: what was named, in names: `subject user:alice`, `document notes/a.md`, `memory 3f..`. No text.
         counts: how many of each kind are gone.
         strings: what is gone, as text or as raw bytes; see `rag.fingerprints`.
-        kept: texts that stay. What they have in common with `strings` cannot be missed and has no fingerprint.
+        said: the same, of what others may say too, such as questions.
+        chunk_ids: of what is gone; they are looked for in builds alone, for the audit log keeps on saying who saw which chunk.
+        kept: texts that stay. What they have in common with what is gone cannot be missed and has no fingerprint.
+        others: the same for what others said. Of `strings` it takes away fingerprints of short strings alone.
     Cost: a few microseconds a block of 32 bytes.
     """
+    made = draft(
+        home, tenant=tenant, by=by, about=about, counts=counts, strings=strings, said=said, chunk_ids=chunk_ids,
+        kept=kept, others=others, at=at,
+    )  # fmt: skip
+    return sealed(home, made.receipt)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A receipt without a seal, and those of its digests by which repetitions of erased text are known anywhere."""
+
+    receipt: Receipt
+    repeats: tuple[str, ...]
+
+
+def draft(
+    home: Path,
+    *,
+    tenant: str,
+    by: str,
+    about: str,
+    counts: Mapping[str, int],
+    strings: Iterable[str | bytes] = (),
+    said: Iterable[str] = (),
+    chunk_ids: Iterable[str] = (),
+    kept: Iterable[str] = (),
+    others: Iterable[str] = (),
+    at: datetime | None = None,
+) -> Draft:
+    """As `issue`, without a seal: what is about to be forgotten, told before its text is gone."""
     salt = secrets.token_hex(16)
     fingerprinter = fingerprints_of(home, salt, create=True)
-    digests = fingerprinter.of(strings)
-    shared: set[str] = set()
-    if digests:
-        finder = fingerprinter.finder(digests)
-        for text in kept:
-            shared |= finder.found([text.encode("utf-8", "surrogatepass")], known=shared).keys()
+    own = fingerprinter.of(strings)
+    digests = {*own, *fingerprinter.of(said)}
+    finder = fingerprinter.finder(sorted(digests))
+    digests -= finder.in_texts(kept)
+    long = {each for each in own if each.startswith(LONG)}
+    digests -= finder.in_texts(others) - long
+    in_builds = tuple(IN_BUILDS + each for each in fingerprinter.of(name.encode() for name in chunk_ids))
     receipt = Receipt(
         id=uuid.uuid4().hex,
         at=(at or datetime.now(UTC)).astimezone(UTC),
@@ -65,10 +106,15 @@ def issue(
         by=by,
         about=about,
         counts=dict(counts),
-        digests=tuple(each for each in digests if each not in shared),
+        digests=tuple(sorted(digests)) + in_builds,
         salt=salt,
         seal="",
     )
+    return Draft(receipt, tuple(sorted(digests & long)))
+
+
+def sealed(home: Path, receipt: Receipt) -> Receipt:
+    """Return the receipt with the seal that belongs to what it says."""
     return replace(receipt, seal=_seal(receipt, _key(home, create=True)))
 
 
@@ -91,24 +137,32 @@ def fingerprints_of(home: Path, salt: str, *, create: bool = False) -> Fingerpri
 def save(home: Path, receipt: Receipt) -> Path:
     """Keep a receipt as `receipts/ID.json` of the home, and return the file."""
     path = home / FOLDER / f"{receipt.id}.json"
+    write_json(path, to_json(receipt))
+    return path
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a file at once, lasting before this returns, readable by its owner alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(to_json(receipt), file, indent=1)
+        json.dump(data, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
-    return path
 
 
 def load(path: Path) -> Receipt:
     """Read a receipt, whether its seal holds or not.
 
     Raises:
-        ConfigFileError: there is no such file, or it is no receipt.
+        ReceiptNotFound: there is no such file.
+        ConfigFileError: it cannot be read, or is no receipt.
     """
     try:
         return from_json(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise ReceiptNotFound(f"there is no receipt {path.name!r}; give the file that an erasure wrote") from None
     except OSError as error:
         raise ConfigFileError(f"{path}: {error.strerror}; give the file that an erasure wrote") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import ConfigError, TooLarge
 from indexes.batches import batched
+from indexes.errors import ConfigError, TooLarge
 from indexes.memory_rows import MemoryRow, add, find
 from indexes.vocabulary import digest
 from rag.lore.clock import check_past, now_micros, read_time, to_micros

@@ -92,6 +92,20 @@ class RemoteLoremill:
         }
         return _answer(self._post("/v1/ask", {name: value for name, value in body.items() if value is not None}))
 
+    def feedback(
+        self,
+        answer: Answer | Mapping[str, Any],
+        *,
+        collection: str,
+        rating: str | int,
+        principal: Principal | None = None,
+        **said: Any,
+    ) -> dict[str, Any]:
+        """Rate an answer that the token's principal got, and return the rating's JSON; arguments and errors as `Loremill.feedback`."""
+        told = answer.to_json() if isinstance(answer, Answer) else answer
+        body = {name: told[name] for name in ("question", "answer", "release", "citations") if name in told}
+        return self._post("/v1/feedback", {**body, "collection": collection, "rating": rating, **said})
+
     def releases(self, collection: str | None = None) -> list[dict[str, Any]]:
         """Return the JSON of the releases that the token's principal may see, newest first; errors as `Loremill.releases`."""
         found = self._get("/v1/releases", {} if collection is None else {"collection": collection})

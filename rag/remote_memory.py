@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from indexes.errors import ConfigError, MemoryNotFound, ProviderError
 from indexes.vocabulary import Principal
 from rag.lore.items import Episode, MemoryEvent, MemoryItem, Receipt
 from rag.lore.wire import from_json, to_json
+
+if TYPE_CHECKING:
+    from rag.lore.consolidate import ConsolidationReport, Policy
 
 _T = TypeVar("_T")
 Moment = datetime | str | None
@@ -135,9 +138,18 @@ class RemoteMemory:
         found = self._send("DELETE", "/v1/memories", params=_given(asked))
         return _known(Receipt, found.get("receipt"))
 
-    def consolidate(self, *, principal: Principal | None = None) -> Mapping[str, Any]:
-        """Consolidate what the token's principal may write; returns the report's JSON."""
-        return self._ask("POST", "/consolidate", {})
+    def consolidate(
+        self, *, principal: Principal | None = None, scope: str = "user", policy: Policy | None = None
+    ) -> ConsolidationReport:
+        """Tidy a scope; errors as `Memory.consolidate`. Of a policy, spans and `most_items` are sent."""
+        from rag.lore.consolidate import ConsolidationReport
+
+        body: dict[str, Any] = {"scope": scope}
+        if policy is not None:
+            spans = {"retention": policy.retention, "unused": policy.unused, "summarise_after": policy.summarise_after}
+            body |= {f"{name}_days": None if span is None else span.total_seconds() / 86_400 for name, span in spans.items()}
+            body["most_items"] = policy.most_items
+        return _known(ConsolidationReport, self._send("POST", "/v1/memories/consolidate", body=body))
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         sent = None if body is None else _given(body)

@@ -9,7 +9,7 @@ import typer
 
 from indexes.errors import ConfigError
 from service import render
-from service.console import As, Collection, Home, Json, emit, opened
+from service.console import As, Collection, Home, Json, Tenant, emit, opened
 
 if TYPE_CHECKING:
     from eval.synthesize import Write
@@ -84,19 +84,30 @@ def synthesize(
 
 @dataset.command("from-feedback")
 def from_feedback(
-    ratings: Annotated[
-        Path, typer.Argument(metavar="RATINGS.jsonl", help="Answers as JSON, with principal and rating.")
-    ],
     out: Out,
+    ratings: Annotated[
+        Path | None, typer.Argument(metavar="[RATINGS.jsonl]", help="Answers as JSON, with principal and rating.")
+    ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", metavar="C", help="The ratings that the home keeps of C, not a file's."),
+    ] = None,
+    tenant: Tenant = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Turn bad ratings into regression cases; a question whose last rating is good makes none."""
     from eval.datasets import Dataset, write_dataset
-    from eval.feedback import read_feedback
+    from eval.feedback import read_feedback, stored_feedback
 
     _refuse_to_overwrite(out)
-    found = read_feedback(ratings)
+    if (ratings is None) == (collection is None):
+        raise ConfigError("name either a file of ratings or --collection")
+    if ratings is not None:
+        found = read_feedback(ratings)
+    else:
+        with opened(home) as mill:
+            found = stored_feedback(mill, str(collection), tenant=tenant)
     write_dataset(out, found.samples)
     emit(
         {"dataset": str(Dataset(out.stem, found.samples)), **found.to_json(), "out": str(out)},

@@ -148,6 +148,42 @@ def gate(
     raise typer.Exit(result.result.exit_code)
 
 
+@evaluation.command("memory")
+def memory(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="LoCoMo or LongMemEval (.json), or an agents' log (.jsonl).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write report.json, report.md and questions.jsonl there."),
+    ] = None,
+    answers: Annotated[
+        bool, typer.Option("--answers/--no-answers", help="Also answer each question; half a second each.")
+    ] = True,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", metavar="DIR", help="Remember there, and keep it; else in a home that is removed."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Remember a file's conversations, ask what it asks about them, and measure what is recalled and answered."""
+    from tempfile import TemporaryDirectory
+
+    from eval.conversations import read_conversations
+    from eval.memory import evaluate_memory
+    from eval.memory_answers import MemoryAnswerer
+    from eval.memory_report import report, written
+
+    conversations = read_conversations(file)
+    with TemporaryDirectory(prefix="loremill-") as fresh, opened(home or Path(fresh)) as mill, progress_bars() as bars:
+        run = evaluate_memory(
+            mill, conversations, answerer=MemoryAnswerer(mill.embedder) if answers else None, progress=bars
+        )
+    if out is not None:
+        written(run, out, name=file.name)
+    emit(report(run, name=file.name), as_json=json, human=render.memory_measured)
+
+
 def _stage(name: str, progress: Progress | None) -> Callable[[int, int], None] | None:
     if progress is None:
         return None

@@ -209,10 +209,33 @@ def forget(
 
 
 @memory.command("consolidate")
-def consolidate(as_: As, home: Home = None, json: Json = False) -> None:
-    """Summarise old sessions, merge duplicates, expire what is old, and report it. Again changes nothing."""
+def consolidate(
+    as_: As,
+    scope: Annotated[str, typer.Option("--scope", metavar="SCOPE", help="user, session, agent:NAME, ...")] = "user",
+    summarise_after: Annotated[
+        float, typer.Option("--summarise-after", metavar="DAYS", help="Sessions that ended so long ago get a summary.")
+    ] = 30,
+    retention: Annotated[float | None, typer.Option("--retention", metavar="DAYS", help="What is older goes.")] = None,
+    unused: Annotated[
+        float | None, typer.Option("--unused", metavar="DAYS", help="Facts that nobody has recalled for so long go.")
+    ] = None,
+    most_items: Annotated[int | None, typer.Option("--most-items", metavar="N", help="Beyond these some go.")] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Merge duplicates, summarise old sessions, let expire what is said, and report it. Again changes nothing."""
+    from datetime import timedelta
+
+    from rag.lore.consolidate import Policy
+
+    policy = Policy(
+        summarise_after=timedelta(days=summarise_after), most_items=most_items,
+        retention=None if retention is None else timedelta(days=retention),
+        unused=None if unused is None else timedelta(days=unused),
+    )  # fmt: skip
     with opened(home) as mill:
-        report = mill.memory.consolidate(principal=mill.directory.resolve(as_))
+        report = mill.memory.consolidate(principal=mill.directory.resolve(as_), scope=scope, policy=policy)
+        mill.memory.settle()
     emit(to_json(report), as_json=json, human=render.fields)
 
 

@@ -16,6 +16,8 @@ from service import (
     routes_audit,
     routes_chat,
     routes_documents,
+    routes_erasures,
+    routes_feedback,
     routes_ingestions,
     routes_memories,
     routes_query,
@@ -59,7 +61,7 @@ def create_app(mill: Loremill) -> FastAPI:
     app.state.worker = IngestionWorker(mill, app.state.metrics)
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
-        routes_releases.router, routes_memories.router,
+        routes_releases.router, routes_feedback.router, routes_erasures.router, routes_memories.router,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AliasChoices,
@@ -18,6 +18,9 @@ from pydantic import (
 
 from service.schemas import Body
 from service.where_schema import Where
+
+if TYPE_CHECKING:
+    from rag.lore.consolidate import Policy
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
@@ -117,8 +120,29 @@ class ShareBody(Body):
     scope: Label = Field(description="Where it may be read from then on: agent:NAME, team:NAME or tenant")
 
 
+Days = Annotated[float | None, Field(gt=0, le=36_500)]
+
+
 class ConsolidateBody(Body):
-    """What is there to say about a consolidation."""
+    """What to tidy, and what may expire; nothing does unless it is said."""
+
+    scope: Label = "user"
+    retention_days: Days = Field(None, description="What is older goes.")
+    unused_days: Days = Field(None, description="Facts that nobody has recalled for so long go, important ones excepted.")
+    most_items: int | None = Field(None, ge=0, le=2**31, description="Beyond these the least valuable go.")
+    summarise_after_days: Days = Field(30, description="Sessions that ended so long ago get a summary.")
+
+    def policy(self) -> Policy:
+        """Return what `Memory.consolidate` takes."""
+        from rag.lore.consolidate import Policy
+
+        def span(days: float | None) -> timedelta | None:
+            return None if days is None else timedelta(days=days)
+
+        return Policy(
+            retention=span(self.retention_days), unused=span(self.unused_days), most_items=self.most_items,
+            summarise_after=span(self.summarise_after_days),
+        )  # fmt: skip
 
 
 class RestoreBody(Body):
@@ -185,6 +209,17 @@ class RecallResponse(BaseModel):
 class MemoriesResponse(BaseModel):
     results: list[NamedMemory]
     next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+class ConsolidateResponse(BaseModel):
+    """What was done, by counts, and the ids of what it touched; `more` says that a limit was reached: run it again."""
+
+    looked_at: int
+    merged: int
+    expired: dict[str, int]
+    summarised: int
+    more: bool
+    touched: list[str]
 
 
 class HistoryResponse(BaseModel):

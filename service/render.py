@@ -22,7 +22,7 @@ def plain(value: object, style: str = "") -> Text:
     return Text(_CONTROL.sub("", str(value)), style=style)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(plain("" if cell is None else cell) for cell in row))
@@ -30,7 +30,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 
 def fields(data: Data) -> RenderableType:
-    return table(("field", "value"), data.items())
+    return _table(("field", "value"), data.items())
 
 
 def snippet(text: str, query: str) -> Text:
@@ -126,12 +126,12 @@ def planned(data: Data) -> RenderableType:
 
 
 def _counted(data: Data) -> tuple[RenderableType, RenderableType]:
-    return table(("documents", ""), data["documents"].items()), table(("chunks", ""), data["chunks"].items())
+    return _table(("documents", ""), data["documents"].items()), _table(("chunks", ""), data["chunks"].items())
 
 
 def _quarantine(data: Data) -> RenderableType:
     rows = [(item["uri"], item["stage"], item["error"], item["message"]) for item in data["quarantine"]]
-    return table(("uri", "stage", "error", "message"), rows)
+    return _table(("uri", "stage", "error", "message"), rows)
 
 
 def quarantined(data: Data) -> RenderableType:
@@ -142,10 +142,10 @@ def descended(data: Data) -> RenderableType:
     """Draw a chunk's lineage, the chunk first and its builds last."""
     parts: list[RenderableType] = [Text.assemble("Chunk ", plain(data["chunk_id"], "bold"))]
     parts += [
-        table((name.replace("_", " "), ""), data[name].items()) for name in ("chunk", "document", "source", "made_by")
+        _table((name.replace("_", " "), ""), data[name].items()) for name in ("chunk", "document", "source", "made_by")
     ]
     names = ("build", "live", "embedder", "chunker", "vector_index")
-    return Group(*parts, table(names, [[build[name] for name in names] for build in data["builds"]]))
+    return Group(*parts, _table(names, [[build[name] for name in names] for build in data["builds"]]))
 
 
 def verified(data: Data) -> RenderableType:
@@ -167,6 +167,32 @@ def audited(data: Data) -> RenderableType:
     return Group(Text(f"{len(lines)} faults:", style="bold red"), *lines, last)
 
 
+def erased(data: Data) -> RenderableType:
+    """Draw a receipt: what is gone, and where the receipt lies."""
+    rows = [(name.replace("_", " "), count) for name, count in data["counts"].items() if count]
+    head = plain(f"{data['about']} of tenant {data['tenant']}, erased {data['at'][:19]}")
+    table = _table(("erased", "how many"), rows) if rows else plain("Nothing of it was left.")
+    return Group(head, table, plain(f"receipt: {data['file']}"), *_sightings(data))
+
+
+def erasure_verified(data: Data) -> RenderableType:
+    head = plain(f"receipt {data['receipt']}: {data['about']}, {data['at'][:19]}")
+    if not data["sealed"]:
+        return Group(head, Text("The seal does not hold: it was changed, or another home issued it.", style="bold red"))
+    looked = plain(f"{data['files']} files, {data['bytes']} bytes read")
+    if data["ok"]:
+        return Group(head, Text("As it was issued, and nothing of it is in any file.", style="green"), looked)
+    unread = [plain(f"  not read: {each}") for each in data["unread"]]
+    return Group(head, *_sightings(data), *unread, looked)
+
+
+def _sightings(data: Data) -> list[RenderableType]:
+    if not data["found"]:
+        return []
+    lines = [plain(f"  {each['file']}, {each['where']}: {each['bytes']} bytes") for each in data["found"][:50]]
+    return [Text(f"Still found in {len(data['found'])} places:", style="bold red"), *lines]
+
+
 def accesses(data: Data) -> RenderableType:
     """Draw audit events, a row for each chunk that was seen."""
     rows: list[Sequence[object]] = []
@@ -178,7 +204,7 @@ def accesses(data: Data) -> RenderableType:
         ]
         rows += seen or [(*head, event["detail"].get("document_id"), None, None)]
     columns = ("seq", "time", "who", "what", "via", "collection", "document", "chunk", "by rule")
-    return table(columns, rows) if rows else Text("No such events.", style="yellow")
+    return _table(columns, rows) if rows else Text("No such events.", style="yellow")
 
 
 def pruned(data: Data) -> RenderableType:
@@ -194,7 +220,7 @@ def principals(data: Data) -> RenderableType:
         (row["name"], row["tenant"], row["subject"], ", ".join(row["groups"]), "yes" if row["active"] else "no")
         for row in data["principals"]
     ]
-    return table(("name", "tenant", "subject", "groups", "active"), rows)
+    return _table(("name", "tenant", "subject", "groups", "active"), rows)
 
 
 def key_made(data: Data) -> RenderableType:
@@ -214,17 +240,17 @@ def key_revoked(data: Data) -> RenderableType:
 
 def keys(data: Data) -> RenderableType:
     names = ("key_id", "principal", "role", "label", "created", "revoked")
-    return table(names, [[row[name] for name in names] for row in data["keys"]])
+    return _table(names, [[row[name] for name in names] for row in data["keys"]])
 
 
 def releases(data: Data) -> RenderableType:
     names = ("id", "collection", "live", "build", "prompt", "generator", "created", "gate")
-    return table(names, [[row[name] for name in names] for row in data["releases"]])
+    return _table(names, [[row[name] for name in names] for row in data["releases"]])
 
 
 def release_diff(data: Data) -> RenderableType:
     rows = [(name, change["before"], change["after"]) for name, change in data["changed"].items()]
-    return table(("", data["before"], data["after"]), rows) if rows else plain("They are made of the same.")
+    return _table(("", data["before"], data["after"]), rows) if rows else plain("They are made of the same.")
 
 
 def moved(data: Data) -> RenderableType:
@@ -235,21 +261,31 @@ def moved(data: Data) -> RenderableType:
 
 def moves(data: Data) -> RenderableType:
     names = ("at", "kind", "release", "previous", "by", "reason")
-    return table(names, [[row[name] for name in names] for row in data["history"]])
+    return _table(names, [[row[name] for name in names] for row in data["history"]])
 
 
 def gates(data: Data) -> RenderableType:
     names = ("created", "verdict", "candidate", "baseline", "dataset")
-    return table(names, [[row[name] for name in names] for row in data["gates"]])
+    return _table(names, [[row[name] for name in names] for row in data["gates"]])
+
+
+def ratings(data: Data) -> RenderableType:
+    parts: list[RenderableType] = []
+    for row in data["ratings"]:
+        parts.append(plain(f"{row['id']}  {row['created'][:19]}  {row['principal']}  {row['rating']}", "bold"))
+        parts += [
+            plain(f"  {name}: {row[name]}") for name in ("question", "answer", "comment", "correction") if row[name]
+        ]
+    return Group(*parts) if parts else Text("No ratings.", style="yellow")
 
 
 def measured(data: Data) -> RenderableType:
     """Draw an evaluation: its plain facts first, then each group of figures."""
     head = [(name, value) for name, value in data.items() if not isinstance(value, Mapping | list)]
-    parts: list[RenderableType] = [table(("", ""), head)]
+    parts: list[RenderableType] = [_table(("", ""), head)]
     for name, group in data.items():
         if isinstance(group, Mapping) and group:
-            parts.append(table((name.replace("_", " "), ""), [(key, _figure(value)) for key, value in group.items()]))
+            parts.append(_table((name.replace("_", " "), ""), [(key, _figure(value)) for key, value in group.items()]))
         elif isinstance(group, list) and group:
             parts += [Text(f"{name}: {len(group)}", style="bold yellow"), *(plain(f"  {item}") for item in group)]
     return Group(*parts)
@@ -264,6 +300,7 @@ def gate(data: Data) -> RenderableType:
             _figure(line["baseline"]),
             _figure(line["candidate"]),
             "" if line["interval"] is None else "{:+.3f} to {:+.3f}".format(*line["interval"]),
+            f"{line['coverage']:.0%} of {line['questions']}",
             line["verdict"],
         )
         for name, line in data["metrics"].items()
@@ -272,9 +309,9 @@ def gate(data: Data) -> RenderableType:
     return Group(
         Text(data["verdict"], style=style),
         *(plain(f"  {reason}") for reason in data["reasons"]),
-        table(("metric", "baseline", "candidate", "difference, interval", "verdict"), rows),
+        _table(("metric", "baseline", "candidate", "difference, interval", "judged", "verdict"), rows),
         *needed,
-        table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
+        _table(("seconds", ""), [(name, _figure(value)) for name, value in data["seconds"].items()]),
         *(plain(f"{name}: {path}") for name, path in data["reports"].items()),
     )
 
@@ -292,7 +329,7 @@ def trend(data: Data) -> RenderableType:
     ]
     broken = [plain(f"not read: {one['path']}: {one['error']}", "yellow") for one in data["broken"]]
     header = ("metric", "made", "verdict", "candidate", "interval")
-    return Group(table(("made", *names[1:]), runs), table(header, values), *broken)
+    return Group(_table(("made", *names[1:]), runs), _table(header, values), *broken)
 
 
 def _past(value: Data) -> tuple[str, str]:
@@ -304,7 +341,7 @@ def checked_dataset(data: Data) -> RenderableType:
     """Draw a dataset's counts and its problems."""
     counts = {name: value for name, value in data.items() if name != "problems"}
     problems = [(row["line"] or "-", row["id"] or "-", row["problem"]) for row in data["problems"]]
-    return Group(fields(counts), table(("line", "id", "problem"), problems)) if problems else fields(counts)
+    return Group(fields(counts), _table(("line", "id", "problem"), problems)) if problems else fields(counts)
 
 
 def leak_audit(data: Data) -> RenderableType:
@@ -319,7 +356,7 @@ def leak_audit(data: Data) -> RenderableType:
             "The audit failed." if data["first"] else "Nothing was at stake, which proves nothing.", style="bold red"
         )
     )
-    return Group(table(("door", *names), doors), *(plain(f"  {fault}", "red") for fault in data["first"]), verdict)
+    return Group(_table(("door", *names), doors), *(plain(f"  {fault}", "red") for fault in data["first"]), verdict)
 
 
 def _figure(value: object) -> str:
@@ -333,7 +370,7 @@ def _figure(value: object) -> str:
 def examined(data: Data) -> RenderableType:
     marks = {(True, False): "ok", (True, True): "ok", (False, True): "not there", (False, False): "FAULT"}
     rows = [(check["name"], marks[check["ok"], check["optional"]], check["detail"]) for check in data["checks"]]
-    return table(("what", "", "detail"), rows)
+    return _table(("what", "", "detail"), rows)
 
 
 def serving(data: Data) -> RenderableType:
@@ -360,7 +397,7 @@ def acl_rules(data: Data) -> RenderableType:
         )
         for rule in data["rules"]
     ]
-    return table(("rule", "about", "allow", "deny", "set", "by"), rows)
+    return _table(("rule", "about", "allow", "deny", "set", "by"), rows)
 
 
 def explained(data: Data) -> RenderableType:
@@ -378,3 +415,17 @@ def explained(data: Data) -> RenderableType:
         parts.append(plain("may read" if one["readable"] else "may not read", "green" if one["readable"] else "red"))
         parts.append(fields({name: value for name, value in said.items() if value}))
     return Group(*parts)
+
+
+def memory_measured(data: Data) -> RenderableType:
+    """Draw an evaluation of memory: recall and answers by category, then what was stored, then times."""
+    columns = ("", "evidence", "text@1000", "prompt@1000", "20 items", "questions", "contained", "F1", "abstained")
+    rows = []
+    for group, found in data["evidence"].items():
+        answers = data["answers"][group]
+        shares = [found["in_text@1000"], found["in_prompt@1000"], found["in_turns"]]
+        said = [answers["contained"], answers["token_f1"], answers["abstained"]]
+        cells = ["-" if share is None else f"{share:.3f}" for share in (*shares, *said)]
+        rows.append((group, found["turns"], *cells[:3], answers["questions"], *cells[3:]))
+    rest = {name: data[name] for name in ("file", "conversations", "unknown_evidence", "facts", "latency_ms")}
+    return Group(_table(columns, rows), measured(rest))

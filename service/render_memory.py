@@ -6,12 +6,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from service.render import Data, fields, plain, snippet, table
+from service.render import Data, _table, fields, plain, snippet
 
 
 def remembered(data: Data) -> RenderableType:
     rows = [(one["id"], one["scope"], one["session"], one["speaker"], one["time"][:19]) for one in data["episodes"]]
-    return table(("remembered", "scope", "session", "speaker", "time"), rows)
+    return _table(("remembered", "scope", "session", "speaker", "time"), rows)
 
 
 def items(data: Data) -> RenderableType:
@@ -39,7 +39,7 @@ def events(data: Data) -> RenderableType:
     if not data["events"]:
         return Text("Nothing was decided about it.", style="yellow")
     names = tuple(name for name in data["events"][0] if name not in {"item_id", "before"})
-    return table(names, [[event[name] for name in names] for event in data["events"]])
+    return _table(names, [[event[name] for name in names] for event in data["events"]])
 
 
 def forgotten(data: Data) -> RenderableType:

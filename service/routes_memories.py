@@ -15,6 +15,7 @@ from service.auth import Asker, Mill, sees_everything, the_identity
 from service.mcp_tools import remembered
 from service.memory_schemas import (
     ConsolidateBody,
+    ConsolidateResponse,
     ForgetResponse,
     HistoryResponse,
     Kinds,
@@ -132,10 +133,15 @@ def recall(body: RecallBody, mill: Mill, asker: Asker) -> Response:
     return JSONResponse({"results": [_named(one, asker) for one in found], "prompt": None})
 
 
-@router.post("/consolidate", summary="Consolidate memory", response_model=dict[str, Any])
-def consolidate(body: ConsolidateBody, mill: Mill, writer: Writer) -> Response:
-    """Summarise old sessions, merge duplicates and expire what is old, in what the key's principal may write; report what was done."""
-    return JSONResponse(to_json(mill.memory.consolidate(principal=writer)))
+@router.post(
+    "/consolidate", summary="Consolidate memory", responses=declared(409), response_model=ConsolidateResponse
+)
+def consolidate(body: ConsolidateBody, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
+    """Merge duplicates, summarise old sessions and let expire what is said, in a scope that the key's principal may write in."""
+    report = mill.memory.consolidate(
+        principal=writer, scope=body.scope, policy=body.policy(), administrator=all_scopes
+    )
+    return JSONResponse(to_json(report))
 
 
 @router.post("/restore", summary="Undo a decision", responses=declared(404), response_model=NamedMemory)

@@ -240,6 +240,71 @@ class RollbackRequest(Body):
     to: str | None = Field(None, max_length=64, description="A release that was live once.")
 
 
+class ErasureRequest(Body):
+    document: str | None = Field(None, min_length=1, max_length=2000, description="Its id or its uri; or")
+    subject: str | None = Field(None, min_length=1, max_length=200, description="user:x, agent:x or service:x.")
+    collection: str | None = Field(None, min_length=1, max_length=128, description="Look for the document here alone.")
+
+
+class CitedChunk(BaseModel):
+    """A citation as `/v1/ask` shows it; its chunk alone is looked at."""
+
+    model_config = ConfigDict(extra="allow")
+
+    chunk_id: str = Field(min_length=1, max_length=64)
+
+
+ChunkId = Annotated[str, Field(min_length=1, max_length=64)]
+DocumentId = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class FeedbackRequest(Body):
+    """An answer as `/v1/ask` gave it (question, answer, release, citations), and what one thinks of it."""
+
+    collection: str = Name
+    question: str = Field(min_length=1)
+    answer: str = Field("", max_length=40_000)
+    release: str = Field(min_length=1, max_length=64)
+    citations: list[CitedChunk | ChunkId] = Field(
+        [], max_length=200, description="As `/v1/ask` shows them, or chunk ids."
+    )
+    rating: Literal["up", "down", 1, 2, 3, 4, 5] = Field(description="5 is best.")
+    comment: str = Field("", max_length=4_000)
+    correction: str = Field("", max_length=20_000, description="What the right answer is.")
+    correct_document_ids: list[DocumentId] = Field([], max_length=100, description="Where it stands.")
+    answerable: bool | None = Field(None, description="False where the right answer is to abstain.")
+
+
+class RatedChunk(BaseModel):
+    chunk_id: str
+    document_id: str
+
+
+class RatingResponse(BaseModel):
+    id: str
+    collection: str
+    principal: str
+    actor: str | None = Field(description="The administrator who rated in the principal's name.")
+    rating: str | int
+    question: str
+    answer: str | None = Field(description="Null where it cites what one may not read now.")
+    answer_id: str | None = Field(
+        description="The same for all who got this answer to this question from this release."
+    )
+    release: str
+    citations: list[RatedChunk]
+    comment: str
+    correction: str
+    correct_document_ids: list[str]
+    answerable: bool | None
+    created: str
+
+
+class FeedbackPage(BaseModel):
+    ratings: list[RatingResponse]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
 class AuditResponse(BaseModel):
     events: list[dict[str, Any]]
     next: int | None = Field(description="Give it as `after` for the next page; null on the last.")

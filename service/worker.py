@@ -44,7 +44,7 @@ class IngestionWorker:
         self._thread = threading.Thread(target=self._run, name="ingestions", daemon=True)
 
     def start(self) -> None:
-        """Queue again what an earlier server left running, and begin."""
+        """Queue again what an earlier server left running, and begin: first with erasures that were interrupted."""
         from rag.tenant import tenant_names
 
         for tenant in tenant_names(self._mill.home):
@@ -68,6 +68,10 @@ class IngestionWorker:
     def _run(self) -> None:
         from rag.tenant import tenant_names
 
+        try:
+            self._mill.finish_erasures()
+        except LoremillError as error:
+            log.error("an erasure that was interrupted is not finished: %s", error)
         while not self._stopping:
             self._wake.clear()
             busy = False

@@ -108,7 +108,7 @@ def forget(way: WayIn, trial: Trial) -> None:
     receipt = way(trial).forget(id=name)
     trial.hear(receipt)
     trial.world.forget(name)
-    found = trial.mill.memory.recall(_anything(trial), principal=trial.principal, top_k=ALL)
+    found = Library(trial).recall(_anything(trial), top_k=ALL)
     trial.hear(found)
     trial.expect("recalled after it", _episodes(found), _readable(trial, ""))
 

@@ -140,7 +140,8 @@ class World:
 
     def allowed(self, person: Person) -> frozenset[str]:
         """Return all canaries that the person may see."""
-        return _union(one.canaries for one in (*self.readable(person), *self.recalled(person)))
+        documents = _union(one.canaries for one in self.readable(person))
+        return documents | _union(one.canaries for one in self.recalled(person))
 
     # -- memory ------------------------------------------------------------------------------------------------------
 

@@ -39,8 +39,8 @@ from rag.lore.items import Action, Episode
 from rag.lore.ledger import Ledger
 
 LABELS = Path(__file__).with_name("memory_junk_labels.json")
-SALT = "memory junk 1"
-FACTS, TURNS = 200, 100
+SALT = "memory junk 3"
+FACTS, TURNS, SHOWN = 200, 100, 450
 _PROMOTED = frozenset({Action.ADD, Action.CLOSE, Action.CONFLICT})
 
 
@@ -54,7 +54,12 @@ class Fact:
     @property
     def key(self) -> str:
         """What its label stands under."""
-        return digest(SALT, self.turn, self.text)[:16]
+        return digest(self.turn, self.text)[:16]
+
+    @property
+    def place(self) -> str:
+        """Its place in the order of sampling."""
+        return digest(SALT, self.key)
 
 
 def conversations(path: Path) -> Iterator[tuple[str, list[Episode]]]:
@@ -84,7 +89,7 @@ def promoted(episodes: Sequence[Episode], ledger: Ledger) -> list[Fact]:
 
 def sample_facts(facts: Sequence[Fact]) -> list[Fact]:
     """Return the facts to label: those with the smallest keys."""
-    return sorted(facts, key=lambda fact: fact.key)[:FACTS]
+    return sorted(facts, key=lambda fact: fact.place)[:FACTS]
 
 
 def turn_order(episodes: Sequence[Episode]) -> list[Episode]:
@@ -94,7 +99,7 @@ def turn_order(episodes: Sequence[Episode]) -> list[Episode]:
 
 def turn_key(episode: Episode) -> str:
     """What the label of a turn stands under."""
-    return digest(SALT, "turn", episode.id, episode.text)[:16]
+    return digest("memory junk 1", "turn", episode.id, episode.text)[:16]
 
 
 def main() -> None:
@@ -119,7 +124,7 @@ def main() -> None:
     if chosen.show == "facts":
         print(*(f"{fact.key} {labels['facts'].get(fact.key, '?')} {fact.text}" for fact in sample_facts(facts)), sep="\n")
     elif chosen.show == "turns":
-        print(*(f"{turn_key(one)} {labels['turns'].get(turn_key(one), '?')} {one.speaker}: {one.text}" for one in turn_order(turns)[:300]), sep="\n")
+        print(*(f"{turn_key(one)} {labels['turns'].get(turn_key(one), '?')} {one.speaker}: {one.text}" for one in turn_order(turns)[:SHOWN]), sep="\n")
     else:
         print(table(["measure", "value"], _measures(facts, turns, labels, again, milliseconds)))
 

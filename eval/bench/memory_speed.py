@@ -101,7 +101,7 @@ def in_turns(bare: Callable[[int], object], whole: Callable[[int], object], n: i
 
 def recalls(mill: Loremill, who: Sequence[Principal], filler: Filler, n: int) -> tuple[float, float, float]:
     """Return p50 of the bare embedding of a query, of a recall, and of a recall's first use of a user's memory, in ms."""
-    cold = statistics.median(timed(lambda: mill.memory.recall("warm up", principal=one)) for one in who[:20])
+    cold = statistics.median(timed(lambda one=one: mill.memory.recall("warm up", principal=one)) for one in who[:20])
     for one in who:
         mill.memory.recall("warm up", principal=one)
     queries = [f"When did {filler.sentence(6)}?" for _ in range(2 * n)]

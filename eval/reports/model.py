@@ -37,6 +37,7 @@ class Side:
         passages: by rank.
         citations: as in the JSON of `ask`.
         scores: by metric; a metric that is not about the question is left out, None is a judgement that failed.
+        faults: why it failed, by metric.
     """
 
     answer: str = ""
@@ -46,6 +47,7 @@ class Side:
     citations: tuple[Mapping[str, Any], ...] = ()
     scores: Mapping[str, float | None] = field(default_factory=dict)
     latency_ms: float = 0.0
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

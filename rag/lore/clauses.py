@@ -48,7 +48,7 @@ _BEHIND = re.compile(
 _JUST = re.compile(r"^((?:I|we)(?: have| am| are| had)?) (?:(?:just|even|also) )+", re.IGNORECASE)
 _LAST_DASH = re.compile(r"\s*(?:[–—]|\s-{1,2}\s|\.{3,}|…)\s*[^–—]*$")
 _OPENS = re.compile(r"(?:when|while|after|before|since|because|as)\b", re.IGNORECASE)
-_DANGLING = re.compile(r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for))+$", re.IGNORECASE)
+_DANGLING = re.compile(r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for|like))+$", re.IGNORECASE)
 _SELF = re.compile(
     rf"\b(?:i|we|my|our|i'?m|gonna)\b|^\W*(?:[\w']+\W+){{0,4}}?(?:{'|'.join(NO_SUBJECT_PAST | NO_SUBJECT_ING | NO_SUBJECT_PRESENT.keys() | {'been', 'call'})})\b",
     re.IGNORECASE,
@@ -203,7 +203,7 @@ def _with_subject(part: str) -> str:
     if verb in NO_SUBJECT_PAST or verb == "been":
         return f"I {'have ' if verb == 'been' else ''}{part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_ING and not re.search(
-        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can|must|will|would|has|gives?|gave|keeps?|means?)\b", part
+        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can|must|will|would|has|lets?|to be|\w+s (?:me|us)|gives?|gave|keeps?|means?)\b", part
     ):
         return f"I am {part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_PRESENT:

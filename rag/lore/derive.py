@@ -29,6 +29,8 @@ _AROUND = 8
 """Messages looked at for whom somebody speaks to."""
 _LONGEST = 400
 _BIRTHDAY = re.compile(r"^(?:my (?P<of>[\w' ]{0,30}?)birthday is (?:on )?|i was born on )", re.IGNORECASE)
+_DOING = re.compile(r"(?:creating|helping|making|seeing|being|getting|having|giving|bringing|inspiring|sharing|supporting|learning|trying)\b", re.IGNORECASE)
+_DEFINITE = re.compile(r"(?:all )?(?:the|this|that|these|those)\b", re.IGNORECASE)
 _TASTES = frozenset({"likes", "dislikes", "plans", "has"})
 
 
@@ -104,7 +106,9 @@ def _enough(relation: Relation, statement: Statement, said: Said, other: str) ->
         return not gushes(relation.value)
     if relation.name in _TASTES:
         concrete = specific(relation.value, other)
-        least = (2 if relation.name == "plans" else 1) + len(UNNAMED.findall(relation.value))
+        if relation.name != "plans" and _DEFINITE.match(relation.value) and not any(word[:1].isupper() for word in concrete):
+            return len(concrete) >= 3  # "the colours": of what stands in another message
+        least = (2 if relation.name == "plans" or _DOING.match(relation.value) else 1) + len(UNNAMED.findall(relation.value))
         return bool(concrete) and len(concrete) + bool(said.mentions) >= least
     return bool(relation.value)
 

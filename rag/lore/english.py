@@ -106,15 +106,14 @@ IRREGULAR = {
 
 NO_SUBJECT_PAST = word_set(
     "went got took made had saw bought found met won lost began ran wrote built sold spent gave ate drove flew sang taught left broke grew "
-    "read caught came did signed started finished joined moved adopted visited watched played worked painted cooked baked hiked tried "
+    "caught came did signed started finished joined moved adopted visited watched played worked painted cooked baked hiked tried "
     "attended graduated enrolled applied hosted organized volunteered celebrated opened launched launched completed switched quit retired "
     "studied learned learnt picked planted ordered booked received earned passed traveled travelled camped biked swam danced performed "
     "submitted published recorded created designed finalized landed hired fixed repaired renovated married divorced"
 )
 NO_SUBJECT_ING = word_set(
-    "going planning working researching learning studying training preparing moving starting taking writing reading building "
-    "creating saving applying volunteering teaching practicing practising finishing heading getting looking considering "
-    "having making rehearsing organizing running attending visiting playing watching"
+    "going planning working researching studying training preparing moving starting taking writing reading building creating saving applying "
+    "volunteering practicing practising finishing heading considering rehearsing organizing attending staying"
 )
 NO_SUBJECT_PRESENT = {
     "prefers": "prefer", "likes": "like", "loves": "love", "lives": "live", "works": "work", "hates": "hate", "dislikes": "dislike",
@@ -147,7 +146,7 @@ NEEDS_MORE = (
         3,
     )
 )
-NEEDS_MORE |= {"know": 2, "get": 1, "stay": 2, "make": 1}
+NEEDS_MORE |= {"expect": 99, "focus": 3, "recommend": 99, "reccomend": 99, "suggest": 99, "admit": 99, "underestimate": 99, "know": 2, "get": 1, "stay": 2, "make": 1}
 """Concrete words that a statement with such a verb must have; 99 is never."""
 
 GENERIC = word_set(
@@ -177,7 +176,7 @@ GENERIC = word_set(
     "boost fulfil fulfilled fulfillment growth grow growing learn learning lesson lessons goals grateful gratitude appreciate comfort calm "
     "peace relaxing relax rest fresh ready busy tired stressed stressful strong stronger brave confident confidence determined determination "
     "dedication dedicated focused focus push pushing perseverance resilience pay paid off offer worth it's i'm i've don't can't let's sounds "
-    "reflect balance everyday obstacles emotions future similar touch check catching catch up soon hug super stoked psyched vibe vibes spark sparks chill escape "
+    "setback setbacks destination spot spots trial error successes coaster roller attitude rocks texture textures color colors epic solution solutions discuss potential spending spend comin often usually once twice sometimes connect connected connecting paying harder place places shared hurdle hurdles option options purpose surge topic topics difficulties difficulty underestimate vulnerable influence resources causes cause platform inviting safe thought thoughts recommend reccomend beauty laugh compassion deficit deep tons aspects various obstacle skills talent talents talented reflect balance everyday obstacles emotions future similar touch check catching catch up soon hug super stoked psyched vibe vibes spark sparks chill escape "
 )
 """Words that make no statement concrete."""
 
@@ -199,7 +198,7 @@ ADJECTIVES = re.compile(
 
 HYPOTHETICAL = re.compile(
     r"\b(?:if|unless|wish|imagine|suppose|supposing|pretend|hypothetically|what if|as if|as though|would|could|might|(?-i:may)|should|ought to|"
-    r"perhaps|let us|let's|lets|can only)\b(?! (?:not )?(?:have )?lived)",
+    r"perhaps|maybe|possibly|let us|let's|lets|can only)\b(?! (?:not )?(?:have )?lived)",
     re.IGNORECASE,
 )
 
@@ -259,5 +258,5 @@ AHEAD = re.compile(
 )
 """Speaks of the future, so that a bare "on Friday" is the coming one."""
 
-UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|you|your|there|her|that)\b", re.IGNORECASE)
+UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|you|your|there|her|that|this(?= (?:at|in|on|for|to|with|and)\b|$))\b", re.IGNORECASE)
 """What stands for something that the statement does not name."""

@@ -22,6 +22,8 @@ from rag.prompts import as_data, boundary
 _NO_MARKS = str.maketrans("[]:<>", "     ")  # they would make a name look like a date's line, or like another speaker
 CountTokens = Callable[[Sequence[str]], list[int]]
 
+_MISSES = 20
+"""So many items in a row that do not fit end the packing: what shorter ones are behind them is worth little."""
 LOW_TRUST = 0.5
 """Items below it are marked in a prompt."""
 
@@ -41,11 +43,12 @@ def pack(
         framed: count what `as_prompt` prints of them, with dates, names and fence; else the items' texts alone.
     Cost: counts texts until the budget is spent.
     """
+    misses = 0
     left = max_tokens - (sum(count_tokens(_fence(""))) if framed else 0)
     chosen: dict[str, tuple[MemoryItem, int]] = {}
     headed: set[str] = set()
     for item in _unique(items):
-        if left < 1:
+        if left < 1 or misses == _MISSES:
             break
         head = _heading(item.time) if framed else ""
         own, above = count_tokens([_line(item) if framed else item.text, head])
@@ -56,6 +59,7 @@ def pack(
             chosen[item.id] = (item, own)
             headed.add(head)
             left -= cost
+        misses = misses + 1 if cost > left else 0
     kept = [item for item, _ in chosen.values()]
     return _within(kept, max_tokens, count_tokens) if framed else kept
 

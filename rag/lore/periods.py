@@ -16,8 +16,10 @@ from indexes.arrays import Int64Vector
 from indexes.fusion import FloatVector
 from rag.lore.clock import to_micros
 
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November")
-_MONTHS += ("December",)
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 _NAMES = {short: number for number, name in enumerate(_MONTHS, start=1) for short in (name, name[:3])}
 _MONTH = "|".join(sorted(_NAMES, key=len, reverse=True))
 _DATE = re.compile(
@@ -27,6 +29,18 @@ _DATE = re.compile(
 )
 _RELATIVE = re.compile(
     r"\b(?:(today|yesterday)|(this|last|past|previous)\s+(week|weekend|month|year))\b", re.IGNORECASE
+)
+_PRESENT = re.compile(
+    r"\b(?:is|are|does|do|gets?|lives?|works?|should|can)\b|^(?:who|what|which)\b(?! (?:did|was|were|had|has|have))",
+    re.IGNORECASE,
+)
+_PAST = re.compile(
+    r"\b(?:did|was|were|had|has|have|been|ever|ago|first|original\w*|before|previous\w*|earlier|used to)\b",
+    re.IGNORECASE,
+)
+_NOW = re.compile(
+    r"\b(?:now|current\w*|latest|still|nowadays|these days|at present|presently|most recent\w*|any ?more|any ?longer)\b",
+    re.IGNORECASE,
 )
 _AFTER = 31
 """Days after a period in which it is still spoken of, see eval/LOG.md."""
@@ -48,6 +62,13 @@ def named_periods(question: str, now: datetime) -> list[Period]:
     return found + [period for match in _RELATIVE.finditer(question) for period in _relative(match, now)]
 
 
+def asks_of_now(question: str) -> float:
+    """Return how much a question asks for what holds at present: 1 by its tense, 3 by a word such as "now", 0 where it looks back or names a period."""
+    if _NOW.search(question):
+        return 3.0
+    return float(bool(_PRESENT.search(question)) and not _PAST.search(question) and not _DATE.search(question))
+
+
 def nearness(periods: list[Period], times: Int64Vector) -> FloatVector:
     """Return for each time (microseconds since 1970, UTC) 1 within a period, falling to 0 a month after its end, 0 elsewhere.
 
@@ -65,10 +86,12 @@ def _dated(match: re.Match[str]) -> Period | None:
     if bare := match["bare"]:
         return Period(int(bare))
     if iso := match["iso"]:
-        year, month, *day = (int(part) for part in iso.split("-"))
-        return Period(year, month, day[0] if day else None) if 1 <= month <= 12 else None
-    day = match["day"] or match["day2"]
-    return Period(int(match["year"]) if match["year"] else None, _NAMES[match["month"]], int(day) if day else None)
+        year, month, day = (int(part) for part in f"{iso}-0".split("-")[:3])
+        return Period(year, month, day or None) if 1 <= month <= 12 else None
+    number = match["day"] or match["day2"]
+    return Period(
+        int(match["year"]) if match["year"] else None, _NAMES[match["month"]], int(number) if number else None
+    )
 
 
 def _relative(match: re.Match[str], now: datetime) -> Iterator[Period]:

@@ -4,7 +4,7 @@ A conversation is unlike a document. What a turn means stands in part in the tur
 and what belongs together was said in one session:
 
     score = cosine + the next turn's cosine + words of the turn or the turn before + the next turn's words + the session's words
-            + said by whom the question names + near the dates that it names - asks itself
+            + said by whom the question names + near the dates that it names, or newer where it asks of now - asks itself
             + a little for what is recent and important, less for what is not trusted
 
 Weights were chosen on LoCoMo, with the conversation under test left out; see eval/LOG.md.
@@ -24,17 +24,19 @@ import numpy.typing as npt
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.fusion import FloatVector
 from rag.lore.clock import to_micros
-from rag.lore.periods import named_periods, nearness
+from rag.lore.periods import asks_of_now, named_periods, nearness
 from rag.words import STOP_WORDS
 
 _NEXT_DENSE = 0.3
-_WORDS, _BEFORE, _NEXT_WORDS, _SESSION = 0.7, 0.8, 0.2, 0.6
+_WORDS, _BEFORE, _NEXT_WORDS, _SESSION = 0.7, 0.6, 0.2, 0.5
 _SPEAKER, _WHEN, _ASKS = 0.4, 0.5, -0.1
 _SESSION_BEST = 3
 """A session's words count as the mean of its three best turns."""
 _RECENT, _HALF_LIFE = 0.02, 30.0
 """What was said now stands before the same said `_HALF_LIFE` days ago by half of it: enough to order equals, too little to hide an old answer."""
 _IMPORTANCE, _DISTRUST = 0.05, 0.3
+_NEWER = 0.1
+"""From the oldest candidate to the newest, where the question is in the present tense: what held before stands behind what does now."""
 _DAY = 86_400_000_000  # microseconds
 
 _NO_TURN = -1
@@ -84,16 +86,17 @@ def rank(query: str, candidates: Candidates, *, now: datetime) -> FloatVector:
     """
     if not len(candidates):
         return np.zeros(0, np.float32)
-    after, before = _neighbours(candidates)
+    codes = _codes(candidates.sessions)
+    after, before = _neighbours(codes, candidates.positions.astype(np.int64))
     named = _named(query, candidates.speakers)
     own, either = _worded(candidates, before, names=named)
     dense = candidates.dense / max(float(candidates.dense.max()), 1e-6)
     score = dense + _NEXT_DENSE * _at(dense, after)
-    score += _WORDS * either + _NEXT_WORDS * _at(own, after) + _SESSION * _session_best(either, candidates.sessions)
-    score += _SPEAKER * _spoken(named, candidates.speakers)
+    score += _WORDS * either + _NEXT_WORDS * _at(own, after) + _SESSION * _session_best(either, codes)
+    score += _SPEAKER * _spoken(named, candidates)
     score += _WHEN * nearness(named_periods(query, now), candidates.times)
-    score += _ASKS * np.array([text.rstrip().endswith("?") for text in candidates.texts], np.float32)
-    score += _prior(candidates, now)
+    score += _ASKS * np.array([text[-1:] == "?" for text in candidates.texts], np.float32)
+    score += _NEWER * asks_of_now(query) * _newness(candidates.times) + _prior(candidates, now)
     return np.asarray(score, np.float32)
 
 
@@ -109,21 +112,20 @@ def _worded(candidates: Candidates, before: Int64Vector, *, names: frozenset[str
     return _scaled(own.sum(axis=0)), _scaled(either.sum(axis=0))
 
 
-def _neighbours(candidates: Candidates) -> tuple[Int64Vector, Int64Vector]:
+def _neighbours(codes: Int64Vector, positions: Int64Vector) -> tuple[Int64Vector, Int64Vector]:
     """Return for each candidate the one that follows it in its session, and the one before it; -1 where it is not there."""
-    codes = np.unique(np.asarray(candidates.sessions, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
-    positions = candidates.positions.astype(np.int64)
-    held = np.array([bool(session) for session in candidates.sessions]) & (positions >= 0)
+    held = (codes < len(codes)) & (positions >= 0)
     width = int(positions.max(initial=0)) + 3
     keys = codes * width + positions + 1
     places = np.flatnonzero(held)
     places = places[np.argsort(keys[places], kind="stable")]
+    ordered = keys[places]
 
     def find(wanted: Int64Vector) -> Int64Vector:
         if not len(places):
             return np.full(len(keys), _NO_TURN, np.int64)
-        at = np.minimum(np.searchsorted(keys[places], wanted), len(places) - 1)
-        return np.where(held & (keys[places][at] == wanted), places[at], _NO_TURN)
+        at = np.minimum(np.searchsorted(ordered, wanted), len(places) - 1)
+        return np.where(held & (ordered[at] == wanted), places[at], _NO_TURN)
 
     return find(keys + 1), find(keys - 1)
 
@@ -138,16 +140,24 @@ def _scaled(scores: FloatVector) -> FloatVector:
     return (scores / best).astype(np.float32) if best > 0 else np.zeros(len(scores), np.float32)
 
 
-def _session_best(scores: FloatVector, sessions: Sequence[str]) -> FloatVector:
-    """Return the mean of the three best scores of each candidate's session; one of no session stands alone."""
-    best: dict[str, list[float]] = {}
-    for session, score in zip(sessions, scores.tolist(), strict=True):
-        best.setdefault(session, []).append(score)
-    mean = {session: sum(sorted(all_, reverse=True)[:_SESSION_BEST]) / _SESSION_BEST for session, all_ in best.items()}
-    return np.array(
-        [mean[session] if session else score for session, score in zip(sessions, scores.tolist(), strict=True)],
-        np.float32,
-    )
+def _codes(sessions: Sequence[str]) -> Int64Vector:
+    """Return a number for each candidate's session; one of no session has a number of its own."""
+    numbers: dict[str, int] = {}
+    n = len(sessions)
+    own = range(n, 2 * n)
+    codes = (numbers.setdefault(one, len(numbers)) if one else alone for one, alone in zip(sessions, own, strict=True))
+    return np.fromiter(codes, np.int64, n)
+
+
+def _session_best(scores: FloatVector, codes: Int64Vector) -> FloatVector:
+    """Return the mean of the three best scores of each candidate's session; one of no session stands for itself."""
+    order = np.lexsort((-scores, codes))
+    ordered = codes[order]
+    place = np.arange(len(codes)) - np.searchsorted(ordered, ordered)
+    best = order[place < _SESSION_BEST]
+    total = np.bincount(codes[best], weights=scores[best], minlength=int(codes.max()) + 1)[codes]
+    alone = codes >= len(codes)
+    return np.where(alone, scores, total / _SESSION_BEST).astype(np.float32)
 
 
 def _named(query: str, speakers: Sequence[str]) -> frozenset[str]:
@@ -156,11 +166,25 @@ def _named(query: str, speakers: Sequence[str]) -> frozenset[str]:
     return frozenset(one for one in set(speakers) if one and asked & set(query_terms(one)))
 
 
-def _spoken(named: frozenset[str], speakers: Sequence[str]) -> FloatVector:
-    """Return 1 where one whom the question names speaks; all equal where it names nobody, or everybody."""
+def _spoken(named: frozenset[str], candidates: Candidates) -> FloatVector:
+    """Return 1 where one whom the question names speaks, or, for what nobody speaks, is spoken of; 0 for all where it names nobody, or everybody."""
+    speakers = candidates.speakers
     if not named or named >= {one for one in speakers if one}:
         return np.zeros(len(speakers), np.float32)
-    return np.array([one in named for one in speakers], np.float32)
+    told = {one: one in named for one in set(speakers)}
+    return np.array(
+        [
+            told[one] if one else any(name in text for name in named)
+            for one, text in zip(speakers, candidates.texts, strict=True)
+        ],
+        np.float32,
+    )
+
+
+def _newness(times: Int64Vector) -> FloatVector:
+    """Return 0 for the oldest candidate, 1 for the newest, 0 for all where they are equally old."""
+    since = (times - times.min()).astype(np.float64)
+    return (since / max(float(since.max()), 1.0)).astype(np.float32)
 
 
 def _prior(candidates: Candidates, now: datetime) -> FloatVector:

@@ -23,12 +23,14 @@ _BARE_OBJECT = re.compile(
 )
 _VAGUE = re.compile(
     r"^(?:have (?:a lot|a (?:blast|ball|great|good|feeling|chance|long|few)|no\b|fun|so|some (?:fun|great)|the (?:chance|best|time))\b"
-    r"|live (?:my|our)\b|know (?:that|how|what|why|it|i\b|we\b|the feeling|\w+ (?:is|are|can|will))|go (?:to (?!(?:the|an?|my|our|see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|up|back|into (?:it|that))"
-    r"|take (?:the time|care|time|a (?:break|moment))|get (?:the chance|to (?:know|be|have)|a lot|back (?:to|into) it|used)|make (?:sure|a (?:difference|change)|it|progress|me\b|us\b|my day|memories|connections|the most|time)"
+    r"|live (?:my|our)\b|stop (?:thinking|believing)|(?:love|like|enjoy) (?:seeing|hearing|how|what|when|that|the (?:way|feeling|idea)|being able)|know (?:that|how|what|why|it|i\b|we\b|the feeling|\w+ (?:is|are|can|will))|go (?:to (?!(?:the|an?|my|our|see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|up|back|into (?:it|that))"
+    r"|take (?:the time|care|time|a (?:break|moment))|get (?:the chance|to (?:know|be|have)|a lot|back (?:to|into) it|used)|stay (?:motivated|positive|focused|strong|on track|calm|true|busy)|make (?:sure|something|a (?:great|good|perfect|huge|big) (?:team|pair|impact|difference)|a (?:difference|change)|it|progress|me\b|us\b|my day|memories|connections|the most|time)"
     r"|come (?:a long|so far|true)|feel\b|see (?:how|what|why|that)|give (?:it|back|up)|find (?:it|that|out)|be (?:like|about to|off)|work (?:hard|on (?:it|that|myself|one))"
     r"|learn (?:a lot|so much|that|how important|to (?:be|appreciate|love|trust)))",
     re.IGNORECASE,
 )
+_INNER = re.compile(r"to (\w+)\b|(\w+ing)\b", re.IGNORECASE)
+_POINTING = re.compile(r"\b(?:this|that|these|those) (?=(?:\w+ ){0,2}\w+)(?!(?:i|we|he|she|they|is|are|was|were|has|have|can|will)\b)", re.IGNORECASE)
 _STEPS = re.compile(
     r"(?:make (?:an?|some|the|this|my|our) (?!\w*(?:difference|change|impact|progress|point|decision|mistake|effort|name|way|living))"
     r"|get (?:promoted|hired|accepted|rejected|injured|robbed|sick|pregnant|engaged|lost|fired|published|a (?:new |summer |part-time )?job))\b|(?:start|begin|stop|quit|finish) \w+ing\b|(?:go|come|fly|drive|move|travel) (?:back )?to (?:the|an?|my|our|(?-i:[A-Z]))",
@@ -37,11 +39,11 @@ _STEPS = re.compile(
 """Says something with one concrete word: "started volunteering", "went to the beach"."""
 _SKILL = re.compile(r"(?:speak|play|cook|swim|drive|ride|sing|dance|sew|knit|code|type|fly|sail|ski|bake)$")
 """What one can do is a fact; that one can see, get or imagine something is none."""
-_UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|her)\b", re.IGNORECASE)
+_UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|her|this(?= (?:at|in|on|for|to|with|and)\b|$))\b", re.IGNORECASE)
 """What nothing in the statement names."""
 _PLACE = re.compile(r"^(?:in|at|on|off|near|with|back|out|up|part)\b", re.IGNORECASE)
 _GUSH = re.compile(
-    r"^(?:so|really|super|very|such|always|all|just|too|pretty|also|definitely|truly|absolutely|totally|everything|what|that|how|to|it|there|the best|still)\b",
+    r"^(?:so|really|super|very|such|always|all|just|too|like|pretty|also|definitely|truly|absolutely|totally|everything|what|that|how|to|it|there|the best|still)\b",
     re.IGNORECASE,
 )
 
@@ -109,7 +111,9 @@ def worth(statement: Statement, *, dated: bool, other: str = "") -> bool:
     )
     if statement.verb == "have" and rest.startswith("to ") and len(concrete) < 3:
         return False
-    least = max(2, NEEDS_MORE.get(statement.verb, 1) + 1) + len(_UNNAMED.findall(rest))
+    if (inner := _INNER.match(rest)) and NEEDS_MORE.get(lemma(inner[1] or inner[2]), 0) > 90:
+        return False
+    least = max(2, NEEDS_MORE.get(statement.verb, 1) + 1) + len(_UNNAMED.findall(rest)) + len(_POINTING.findall(rest))
     named = any(word[:1].isupper() or word.isdigit() for word in concrete)
     return bool(concrete) and len(concrete) + dated + named + telling >= least
 
@@ -206,7 +210,7 @@ def _helps(following: list[str]) -> bool:
 
 _NO_PARTICIPLE = word_set(
     "excited thrilled tired interested bored scared worried blessed grounded married engaged divorced retired stoked pumped amazed motivated inspired "
-    "determined relaxed convinced surprised pleased touched honored honoured delighted overwhelmed stressed exhausted relieved dedicated focused "
+    "determined relaxed convinced surprised pleased touched honored honoured delighted overwhelmed stressed exhausted relieved dedicated focused mesmerized fascinated captivated blown drawn_ amused moved humbled "
     "something anything nothing everything evening morning disappointed psyched frustrated hooked committed obsessed confused nothing wedding building king amazing"
 )
 

@@ -10,8 +10,10 @@ import pytest
 
 from eval.dataset_check import check_dataset
 from eval.datasets import write_dataset
-from eval.feedback import NEEDS_REFERENCE, read_feedback
-from indexes.errors import DatasetError
+from eval.feedback import NEEDS_REFERENCE, read_feedback, stored_feedback
+from indexes.errors import CollectionNotFound, DatasetError
+from indexes.vocabulary import Principal
+from tests.conftest import OpenMill, WriteTree
 
 BAD: dict[str, Any] = {
     "question": "How long is leave?",
@@ -65,7 +67,7 @@ def test_the_last_rating_of_a_principals_question_counts_and_a_correction_given_
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({**BAD, "rating": 1}, '"rating" must be "up" or "down"'),
+        ({**BAD, "rating": 6}, '"rating" must be "up" or "down"'),
         ({**BAD, "principal": ""}, '"principal" must be a string'),
         ({"rating": "up", "principal": "a"}, '"question" must be a string'),
         ({**BAD, "correction": 20}, '"correction"'),
@@ -77,3 +79,32 @@ def test_a_malformed_rating_is_refused_with_its_line(tmp_path: Path, row: dict[s
     with pytest.raises(DatasetError, match=says) as caught:
         read_feedback(written(tmp_path, BAD, row))
     assert caught.value.line == 2
+
+
+def test_a_stored_ratings_case_is_asked_under_the_raters_name_or_else_as_it_was_when_it_rated(
+    open_mill: OpenMill, write_tree: WriteTree
+) -> None:
+    mill = open_mill()
+    mill.ingest(write_tree({"leave.md": "# Leave\n\nLeave is 20 weeks.\n"}), collection="c", allow=["everyone"])
+    people = write_tree({"principals.yaml": "al: {tenant: default, subject: 'user:alice', groups: [now]}\n"}, "people")
+    mill.directory.import_principals(people / "principals.yaml")
+    told = {"question": "How long is leave?", "answer": "10 weeks", "release": mill.release("live", collection="c").id}
+    for literal, rating in (
+        ("default/user:alice,group:then", 1),
+        ("default/user:bob,group:then", "down"),
+        ("default/user:carl", "down"),
+        ("default/user:carl", 3),
+    ):
+        mill.feedback(told, collection="c", principal=Principal.parse(literal), rating=rating)
+    found = stored_feedback(mill, "c")
+    assert [case.principal for case in found.samples] == ["al", "default/user:bob,group:then"]
+    assert found.to_json() == {"ratings": 4, "cases": 2, "needs_reference": 2, "settled": 1}
+    assert found.samples[0].extra == {"rated_answer": "10 weeks", "rated_release": told["release"]}
+    with pytest.raises(CollectionNotFound):
+        stored_feedback(mill, "none")
+
+
+def test_what_the_mill_keeps_can_be_written_to_a_file_and_read_as_one(tmp_path: Path) -> None:
+    stored = {**BAD, "rating": 2, "answer": None, "answerable": None, "correct_document_ids": [], "correction": "20"}
+    (case,) = read_feedback(written(tmp_path, {**stored, "citations": [], "actor": None})).samples
+    assert (case.reference, case.answerable) == ("20", True)

@@ -13,6 +13,7 @@ import pytest
 
 from indexes.errors import AccessDenied, ConfigError, MemoryNotFound, TooLarge
 from rag import Acl, Principal
+from rag.lore.consolidate import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -461,6 +462,39 @@ def test_nothing_of_what_is_forgotten_stays_in_the_tables(mill: Loremill) -> Non
     assert "zanzibar" not in dump
     assert said.id not in dump
     assert seqs == []
+
+
+# -- consolidation -----------------------------------------------------------------------------------------------------
+
+
+def test_consolidation_summarises_and_expires_once_and_only_where_one_may_write(mill: Loremill) -> None:
+    mill.memory.remember(
+        [{"role": "user", "content": f"The kiln number {n} is fired with oak in week {n}."} for n in range(6)],
+        principal=ALICE, session="old", time="2023-01-10",
+    )  # fmt: skip
+    mill.memory.remember("I live in Oslo.", principal=ALICE)
+    mill.memory.settle()
+    report = mill.memory.consolidate(principal=ALICE)
+    assert report.summarised == 1
+    assert mill.memory.consolidate(principal=ALICE).changes == 0
+    (summary,) = [item for item in mill.memory.list(principal=ALICE) if item.metadata.get("summary_of") == "old"]
+    assert len(summary.provenance) == 6
+    report = mill.memory.consolidate(principal=ALICE, policy=Policy(retention=timedelta(days=365)))
+    assert report.expired["retention"] >= 6
+    mill.memory.settle()
+    assert [item.text for item in mill.memory.list(principal=ALICE, kinds=["episode"])] == ["I live in Oslo."]
+    with pytest.raises(AccessDenied):
+        mill.memory.consolidate(principal=BOB, scope="team:ops")
+
+
+def test_what_is_recalled_does_not_decay(mill: Loremill) -> None:
+    for text in ("I live in Oslo.", "My sister is called Nora."):
+        mill.memory.remember(text, principal=ALICE, speaker="Alice", time="2023-01-10")
+    mill.memory.settle()
+    kinds = ["fact", "profile"]
+    (seen,) = mill.memory.recall("Where does Alice live?", principal=ALICE, kinds=kinds, top_k=1)
+    mill.memory.consolidate(principal=ALICE, policy=Policy(unused=timedelta(days=90), important=1.0))
+    assert [item.id for item in mill.memory.list(principal=ALICE, kinds=kinds)] == [seen.id]
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

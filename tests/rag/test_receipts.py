@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.errors import ConfigFileError
+from indexes.errors import ConfigFileError, ReceiptNotFound
 from rag.fingerprints import Fingerprinter
 from rag.lore.items import Receipt
 from rag.receipts import KEY_FILE, fingerprints_of, from_json, issue, load, save, seal_holds, to_json
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_receipt_is_named(tmp_path: Path, wrong: str) -> None:
 
 
 def test_a_missing_receipt_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigFileError, match=r"none\.json"):
+    with pytest.raises(ReceiptNotFound, match=r"none\.json"):
         load(tmp_path / "none.json")
 
 

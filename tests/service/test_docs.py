@@ -27,6 +27,9 @@ def commands(group: typer.Typer, *path: str) -> set[str]:
         assert inner.typer_instance is not None
         assert inner.name is not None
         found |= commands(inner.typer_instance, *path, str(inner.name))
+        callback = inner.typer_instance.registered_callback
+        if callback is not None and callback.invoke_without_command is True:
+            found.add(" ".join((*path, str(inner.name))))
     return found
 
 

@@ -1,0 +1,106 @@
+"""Memory and ratings of an erased subject are in no file any more; what others said stays and is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from indexes.vocabulary import Acl, Principal
+from rag.loremill import Loremill
+from tests.conftest import OpenMill
+
+ALICE = Principal("t", "user:alice", ("group:ops",))
+BOB = Principal("t", "user:bob", ("group:ops",))
+LEAVE = "Parental leave is 20 weeks for every employee of Halden, whatever the contract says."
+
+
+@pytest.fixture
+def mill(open_mill: OpenMill) -> Loremill:
+    opened = open_mill(audit_queries=True)
+    opened.put_document(
+        collection="c",
+        principal=BOB,
+        document_id="leave.md",
+        text=LEAVE,
+        acl=Acl(("everyone",)),
+        title="Parental leave",
+    )
+    return opened
+
+
+def raw(mill: Loremill) -> bytes:
+    return b"\n".join(path.read_bytes() for path in sorted(mill.home.rglob("*")) if path.is_file())
+
+
+def left(mill: Loremill, *strings: str) -> list[str]:
+    content = raw(mill).lower()
+    return [one for one in strings if one.lower().encode() in content]
+
+
+def recalled(mill: Loremill, query: str, principal: Principal) -> set[str]:
+    return {item.text for item in mill.memory.recall(query, principal=principal)}
+
+
+def test_what_a_subject_remembered_goes_with_its_facts_versions_copies_and_history(mill: Loremill) -> None:
+    memory = mill.memory
+    said = memory.remember("My favourite colour is zinnober4711.", principal=ALICE)
+    memory.remember("I live in Quixelburg9931.", principal=ALICE, session="s1")
+    changed = memory.remember("The gate code is kumquat5512.", principal=ALICE)
+    memory.update(changed.id, "The gate code is durian6613.", principal=ALICE)
+    memory.share(said.id, principal=ALICE, scope="team:ops")
+    memory.remember("Our printer is called marzipan8842.", principal=ALICE, scope="team:ops")
+    memory.remember("Our plotter is called nougat7751.", principal=BOB, scope="team:ops")
+    memory.remember("My favourite colour is petrol1234.", principal=BOB)
+    assert memory.settle(30)
+    memory.recall("where is Quixelburg9931?", principal=ALICE)
+    done = mill.erase(subject="user:alice")
+    gone = ("zinnober4711", "Quixelburg9931", "kumquat5512", "durian6613", "marzipan8842")
+    assert left(mill, *gone) == []
+    assert done.found == ()
+    assert done.receipt.counts["memory_episodes"] >= 5
+    assert memory.list(principal=ALICE) == memory.list(principal=ALICE, scopes=["team:ops"])
+    assert recalled(mill, "plotter", BOB) >= {"Our plotter is called nougat7751."}
+    assert not any("marzipan" in text or "zinnober" in text for text in recalled(mill, "printer colour", BOB))
+    assert mill.verify_erasure(done.file).ok
+    again = mill.erase(subject="user:alice")
+    assert not any(again.receipt.counts.values())
+
+
+def test_what_somebody_else_said_in_the_same_words_stays(mill: Loremill) -> None:
+    words = "The delivery from Norsea comes on the second Tuesday of each month."
+    for who in (ALICE, BOB):
+        mill.memory.remember(words, principal=who)
+    assert mill.memory.settle(30)
+    done = mill.erase(subject="user:alice")
+    assert done.found == ()
+    assert words in recalled(mill, "delivery", BOB)
+    assert words not in recalled(mill, "delivery", ALICE)
+    assert mill.verify_erasure(done.file).ok
+
+
+def rate(mill: Loremill, principal: Principal, **said: Any) -> None:
+    answer = mill.ask("How long is parental leave?", collection="c", principal=principal)
+    mill.feedback(answer, collection="c", principal=principal, rating="down", **said)
+
+
+def test_a_subjects_ratings_go_and_others_stay(mill: Loremill) -> None:
+    rate(mill, ALICE, comment="for zinnober4711 it is less", correction="ask Quixelburg9931")
+    rate(mill, BOB, comment="fine, says nougat7751")
+    done = mill.erase(subject="user:alice")
+    assert done.receipt.counts["ratings"] == 1
+    assert left(mill, "zinnober4711", "Quixelburg9931") == []
+    assert [one.comment for one in mill.ratings(principal=BOB)] == ["fine, says nougat7751"]
+    assert mill.verify_erasure(done.file).ok
+
+
+def test_ratings_of_answers_from_an_erased_document_go_with_it(mill: Loremill) -> None:
+    mill.put_document(
+        collection="c", principal=BOB, document_id="other.md", text="Lunch is at noon.", acl=Acl(("everyone",))
+    )
+    rate(mill, BOB)
+    assert left(mill, "20 weeks for every employee") != []
+    done = mill.erase(document="leave.md")
+    assert done.receipt.counts["ratings"] == 1
+    assert done.found == ()
+    assert left(mill, "20 weeks for every employee") == []
