@@ -147,7 +147,9 @@ class RemoteMemory:
         body: dict[str, Any] = {"scope": scope}
         if policy is not None:
             spans = {"retention": policy.retention, "unused": policy.unused, "summarise_after": policy.summarise_after}
-            body |= {f"{name}_days": None if span is None else span.total_seconds() / 86_400 for name, span in spans.items()}
+            body |= {
+                f"{name}_days": None if span is None else span.total_seconds() / 86_400 for name, span in spans.items()
+            }
             body["most_items"] = policy.most_items
         return _known(ConsolidationReport, self._send("POST", "/v1/memories/consolidate", body=body))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.audit import Door, Trial
 from eval.audit.memory_doors import memory_doors
-from eval.audit.search_doors import ALL, any_words
+from eval.audit.search_doors import any_words
 from indexes.errors import LoremillError
 from rag.lore.items import Episode, MemoryItem, Receipt
 from rag.lore.wire import from_json, to_json
@@ -67,7 +67,13 @@ class OnTheCommandLine:
         return from_json(Episode, done["episodes"][0])
 
     def recall(
-        self, query: str, *, top_k: int, session: str | None = None, scopes: Sequence[str] = (), kinds: Sequence[str] = ()
+        self,
+        query: str,
+        *,
+        top_k: int,
+        session: str | None = None,
+        scopes: Sequence[str] = (),
+        kinds: Sequence[str] = (),
     ) -> list[MemoryItem]:
         chat = ["--session", session] if session else []
         only = [option for scope in scopes for option in ("--scope", scope)]
@@ -132,7 +138,9 @@ def wire_doors(mill: Loremill, http: Http) -> dict[str, tuple[Door, float]]:
     commands = partial(OnTheCommandLine, mill)
     return {
         **memory_doors("http memory", partial(over_http, http), weight=0.5),
-        **memory_doors("mcp memory", partial(OverMcp, http), only=("remember", "recall", "where", "forget"), weight=0.2),
+        **memory_doors(
+            "mcp memory", partial(OverMcp, http), only=("remember", "recall", "where", "forget"), weight=0.2
+        ),
         **memory_doors("cli memory", commands, only=("remember", "recall"), weight=0.05),
         "http memory names": (partial(foreign_names, http), 2.0),
         "mcp documents": (partial(tools_of_documents, http), 1.0),

@@ -128,7 +128,9 @@ class ConsolidateBody(Body):
 
     scope: Label = "user"
     retention_days: Days = Field(None, description="What is older goes.")
-    unused_days: Days = Field(None, description="Facts that nobody has recalled for so long go, important ones excepted.")
+    unused_days: Days = Field(
+        None, description="Facts that nobody has recalled for so long go, important ones excepted."
+    )
     most_items: int | None = Field(None, ge=0, le=2**31, description="Beyond these the least valuable go.")
     summarise_after_days: Days = Field(30, description="Sessions that ended so long ago get a summary.")
 

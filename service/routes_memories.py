@@ -105,7 +105,7 @@ def forget_memories(
     `user_id` alone means all that is the key's user's own.
     """
     named = _scope_of(writer, user_id, agent_id)
-    conditions = {
+    conditions: dict[str, Any] = {
         "id": id,
         "query": query,
         "session": run_id,
@@ -133,14 +133,10 @@ def recall(body: RecallBody, mill: Mill, asker: Asker) -> Response:
     return JSONResponse({"results": [_named(one, asker) for one in found], "prompt": None})
 
 
-@router.post(
-    "/consolidate", summary="Consolidate memory", responses=declared(409), response_model=ConsolidateResponse
-)
+@router.post("/consolidate", summary="Consolidate memory", responses=declared(409), response_model=ConsolidateResponse)
 def consolidate(body: ConsolidateBody, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
     """Merge duplicates, summarise old sessions and let expire what is said, in a scope that the key's principal may write in."""
-    report = mill.memory.consolidate(
-        principal=writer, scope=body.scope, policy=body.policy(), administrator=all_scopes
-    )
+    report = mill.memory.consolidate(principal=writer, scope=body.scope, policy=body.policy(), administrator=all_scopes)
     return JSONResponse(to_json(report))
 
 
@@ -158,9 +154,7 @@ def get_memory(memory_id: str, mill: Mill, asker: Asker) -> Response:
 
 
 @router.put("/{memory_id}", summary="Correct a memory", responses=declared(404), response_model=NamedMemory)
-def update_memory(
-    memory_id: str, body: UpdateBody, mill: Mill, writer: Writer, all_scopes: AllScopes
-) -> Response:
+def update_memory(memory_id: str, body: UpdateBody, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
     """Put another text in a memory's place. What it was stays in its history."""
     changed = mill.memory.update(
         memory_id, body.text, principal=writer, metadata=body.metadata, administrator=all_scopes
@@ -185,9 +179,7 @@ def memory_history(memory_id: str, mill: Mill, asker: Asker) -> Response:
 
 
 @router.post("/{memory_id}/share", summary="Share a memory", responses=declared(404), response_model=NamedMemory)
-def share_memory(
-    memory_id: str, body: ShareBody, mill: Mill, writer: Writer, all_scopes: AllScopes
-) -> Response:
+def share_memory(memory_id: str, body: ShareBody, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
     """Copy a memory into another scope and return the copy, which goes when the memory is forgotten. It is written into the audit log."""
     copy = mill.memory.share(memory_id, principal=writer, scope=body.scope, administrator=all_scopes)
     return JSONResponse(_named(copy, writer))

@@ -55,7 +55,9 @@ def recall(way: WayIn, trial: Trial) -> None:
     scope = trial.rng.choice(_scopes(trial)[1:])
     found = memory.recall(about, top_k=ALL, scopes=[scope])
     trial.hear(found, said=(about, scope))
-    trial.expect(f"recalled in {scope}", _episodes(found), {one for one in _readable(trial, "") if _at(trial, one) == scope})
+    trial.expect(
+        f"recalled in {scope}", _episodes(found), {one for one in _readable(trial, "") if _at(trial, one) == scope}
+    )
 
 
 def where(way: WayIn, trial: Trial) -> None:
@@ -141,7 +143,9 @@ def _sentence(trial: Trial) -> str:
     rng, canary = trial.rng, trial.never()
     if rng.random() < 0.5:
         return trial.history.material.sentence(rng, canary)
-    return rng.choice([f"My favourite colour is {canary}.", f"I live in {canary.capitalize()}.", f"My cat is called {canary}."])
+    return rng.choice(
+        [f"My favourite colour is {canary}.", f"I live in {canary.capitalize()}.", f"My cat is called {canary}."]
+    )
 
 
 def _every(trial: Trial) -> list[Memory]:
@@ -202,7 +206,9 @@ MEMORY_DOORS: dict[str, tuple[Callable[[WayIn, Trial], None], float]] = {
 }
 
 
-def memory_doors(prefix: str, way: WayIn, *, only: tuple[str, ...] = (), weight: float = 1.0) -> dict[str, tuple[Door, float]]:
+def memory_doors(
+    prefix: str, way: WayIn, *, only: tuple[str, ...] = (), weight: float = 1.0
+) -> dict[str, tuple[Door, float]]:
     """Return the doors of memory by a way in, named `PREFIX DOOR`."""
     return {
         f"{prefix} {name}": (partial(door, way), weight * its)

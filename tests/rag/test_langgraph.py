@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from indexes.errors import AccessDenied, ConfigError, TooLarge
 from indexes.minilm import MiniLM
 from rag import Loremill, Principal
+from rag.lore.consolidate import Policy
 
 pytest.importorskip("langgraph", reason="the extra `langchain` is not installed")
 
@@ -90,7 +92,10 @@ def test_filters_and_pages(store: LoremillStore) -> None:
     for number in range(6):
         store.put(("n",), str(number), {"text": f"Note {number} is about kilns.", "n": number, "odd": number % 2 == 1})
     assert [one.key for one in store.search(("n",), filter={"odd": True})] == ["1", "3", "5"]
-    assert [one.key for one in store.search(("n",), filter={"n": {"$gte": 2, "$lt": 5}}, limit=2, offset=1)] == ["3", "4"]
+    assert [one.key for one in store.search(("n",), filter={"n": {"$gte": 2, "$lt": 5}}, limit=2, offset=1)] == [
+        "3",
+        "4",
+    ]
     assert {one.key for one in store.search(("n",), query="kilns", filter={"n": {"$ne": 0}}, limit=99)} == set("12345")
     with pytest.raises(ConfigError, match=r"\$near"):
         store.search(("n",), filter={"n": {"$near": 1}})
@@ -133,6 +138,16 @@ def test_values_are_recalled_by_memorys_other_doors_and_derive_nothing(store: Lo
     assert [one.text for one in mill.memory.recall("pizza", principal=ALICE)] == ["I live in Lisbon and I like pizza."]
 
 
+def test_consolidation_leaves_values_alone(store: LoremillStore, mill: Loremill) -> None:
+    store.put(("n",), "1", {"text": "The kiln is red."})
+    store.put(("n",), "2", {"text": "The kiln is red."})
+    store.put(("n",), "3", {"text": " ".join(f"Kiln {number} was fired at {900 + number} degrees." for number in range(9))})
+    before = store.search(())
+    mill.memory.consolidate(principal=ALICE, policy=Policy(summarise_after=timedelta(microseconds=1)))
+    assert store.search(()) == before
+    assert {one.key for one in store.search((), query="kiln")} == {"1", "2", "3"}
+
+
 def test_what_cannot_be_kept_is_refused(store: LoremillStore, mill: Loremill) -> None:
     with pytest.raises(InvalidNamespaceError):
         store.batch([PutOp(("a.b",), "k", {"a": 1})])
@@ -166,7 +181,9 @@ changes = st.lists(
 paths = st.lists(st.sampled_from(["a", "b", "*"]), max_size=2).map(tuple)
 
 
-@settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(puts=changes, prefix=paths, suffix=paths, depth=st.none() | st.integers(1, 2), wanted=st.integers(0, 3))
 def test_it_agrees_with_langgraphs_own_store(
     mill: Loremill, puts: Any, prefix: Any, suffix: Any, depth: int | None, wanted: int
@@ -181,7 +198,9 @@ def test_it_agrees_with_langgraphs_own_store(
         assert len({None if one is None else one.value["n"] for one in values}) == 1
     start = tuple(label for label in prefix if label != "*")
     for asked in ({}, {"filter": {"n": wanted}}, {"filter": {"n": {"$gt": wanted}}}):
-        found = [{(one.namespace, one.key) for one in store.search(start, limit=99, **asked)} for store in (mine, theirs)]
+        found = [
+            {(one.namespace, one.key) for one in store.search(start, limit=99, **asked)} for store in (mine, theirs)
+        ]
         assert found[0] == found[1]
     fresh = InMemoryStore()  # the other one also lists namespaces that it has emptied
     for item in theirs.search((), limit=99):

@@ -74,7 +74,7 @@ def test_what_comes_back_is_what_the_library_gives(place: Place, memory: Any) ->
     found = memory.recall("Where is the desk?", kinds=["episode"], top_k=1)
     assert [type(item) for item in found] == [MemoryItem]
     assert found[0].id == one.id
-    assert "desk" in memory.recall("desk", as_prompt=True, max_tokens=60)
+    assert "desk" in memory.recall("desk", as_prompt=True, max_tokens=300)
 
 
 def test_a_correction_its_history_and_its_undoing(place: Place, memory: Any) -> None:

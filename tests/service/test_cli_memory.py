@@ -34,7 +34,19 @@ def test_what_is_remembered_is_recalled_with_the_fields_of_the_contract(memory: 
     (episode,) = said.json["episodes"]
     found = memory("recall", "Where do I live?", *ALICE).json["memories"]
     assert episode["id"] in {one["id"] for one in found}
-    contract = {"id", "kind", "text", "score", "scope", "time", "valid_from", "valid_to", "trust", "metadata", "provenance"}
+    contract = {
+        "id",
+        "kind",
+        "text",
+        "score",
+        "scope",
+        "time",
+        "valid_from",
+        "valid_to",
+        "trust",
+        "metadata",
+        "provenance",
+    }
     assert all(contract <= one.keys() for one in found)
     assert any(one["kind"] != "episode" for one in found), "facts are derived before the command ends"
     assert memory("recall", "Where do I live?", *BOB).json["memories"] == []
@@ -91,9 +103,16 @@ def test_writing_for_all_is_granted_and_taken_back(memory: Run) -> None:
     assert memory(*said).code == 64
 
 
+def test_consolidation_lets_expire_what_is_said_and_nothing_else(memory: Run) -> None:
+    memory("remember", "The kiln was red.", "--time", "2020-01-01", *ALICE)
+    assert memory("consolidate", *ALICE).json["expired"] == {}
+    assert memory("consolidate", "--retention", "30", *ALICE).json["expired"] == {"retention": 1}
+    assert memory("consolidate", "--retention", "0", *ALICE).code == 64
+
+
 def test_a_prompt_is_one_text(memory: Run) -> None:
     memory("remember", "The lamp in room 7 is broken.", *ALICE)
-    assert "lamp in room 7" in memory("recall", "lamp", "--prompt", "--max-tokens", "60", *ALICE).json["prompt"]
+    assert "lamp in room 7" in memory("recall", "lamp", "--prompt", "--max-tokens", "300", *ALICE).json["prompt"]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,19 @@ def check_memory(done: dict[str, Any], who: str) -> None:
     (episode,) = done["remember"]["episodes"]
     best = done["recall"]["memories"][0]
     assert (best["id"], best["text"]) == (episode["id"], "The red kiln stands in hall four.")
-    contract = {"id", "kind", "text", "score", "scope", "time", "valid_from", "valid_to", "trust", "metadata", "provenance"}
+    contract = {
+        "id",
+        "kind",
+        "text",
+        "score",
+        "scope",
+        "time",
+        "valid_from",
+        "valid_to",
+        "trust",
+        "metadata",
+        "provenance",
+    }
     assert contract <= best.keys()
     assert (best["metadata"], best["provenance"][0]["session"]) == ({"source": "chat"}, "s1")
     assert (done["forget"]["counts"]["episode"], done["forget"]["by"]) == (1, who)
@@ -141,7 +153,10 @@ def test_who_asks_as_somebody_else_recalls_and_changes_nothing(url: str, mill: L
     secret = mill.directory.create_key("bob", role="administrator")[1]
     acting = {"X-Loremill-Act-As": "alice"}
     for tool in (called("remember", messages="It was me."), called("forget", query="kiln")):
-        assert over_http(url, secret, tool, **acting)[:2] == (True, "who asks as somebody else reads and changes nothing")
+        assert over_http(url, secret, tool, **acting)[:2] == (
+            True,
+            "who asks as somebody else reads and changes nothing",
+        )
     assert not over_http(url, secret, called("recall", query="kiln"), **acting)[0]
 
 

@@ -68,7 +68,17 @@ def test_what_is_remembered_comes_back_with_mem0s_names_beside_ours(client: Test
     assert (one["memory"], one["event"], one["speaker"]) == (TALK[0]["content"], "ADD", "Alice")
     assert (one["time"], other["role"]) == ("2025-06-01T10:00:00+00:00", "assistant")
     best = found(client, alice, "Where does Alice live?", kinds=["episode"])[0]
-    assert {"id", "memory", "score", "created_at", "updated_at", "metadata", "user_id", "agent_id", "run_id"} <= best.keys()
+    assert {
+        "id",
+        "memory",
+        "score",
+        "created_at",
+        "updated_at",
+        "metadata",
+        "user_id",
+        "agent_id",
+        "run_id",
+    } <= best.keys()
     assert {"kind", "text", "scope", "time", "valid_from", "valid_to", "trust", "provenance"} <= best.keys()
     assert (best["id"], best["user_id"], best["run_id"]) == (one["id"], "user:alice", "s1")
     assert best["metadata"] == {"source": "chat"}
@@ -100,7 +110,9 @@ def test_mem0s_names_say_nothing_but_what_the_key_says(client: TestClient, as_: 
         ]
 
 
-@pytest.mark.parametrize("name", [{"user_id": "bob"}, {"user_id": "user:never"}, {"agent_id": "robot"}, {"agent_id": "alice"}])
+@pytest.mark.parametrize(
+    "name", [{"user_id": "bob"}, {"user_id": "user:never"}, {"agent_id": "robot"}, {"agent_id": "alice"}]
+)
 def test_a_foreign_name_is_answered_as_a_memory_that_is_not_there(
     client: TestClient, alice: Headers, name: dict[str, str]
 ) -> None:
@@ -134,7 +146,9 @@ def test_anothers_memory_and_another_tenants_read_as_one_that_never_was(
             assert replies[0].json() == replies[1].json()
         assert found(client, stranger, "pin") == []
         assert client.get("/v1/memories", headers=stranger).json()["results"] == []
-        assert client.delete("/v1/memories", params={"query": "pin"}, headers=stranger).json()["receipt"]["counts"] == {}
+        assert (
+            client.delete("/v1/memories", params={"query": "pin"}, headers=stranger).json()["receipt"]["counts"] == {}
+        )
     assert client.get(f"/v1/memories/{mine}", headers=alice).json()["memory"] == "My pin is 7788."
 
 
@@ -201,7 +215,9 @@ def test_a_share_is_a_copy_that_the_team_reads_and_that_goes_with_what_it_was_ma
     assert found(client, carl, "backup") == []
 
 
-def test_writing_for_the_tenant_takes_an_administrator_in_its_own_name(client: TestClient, as_: Any, mill: Loremill) -> None:
+def test_writing_for_the_tenant_takes_an_administrator_in_its_own_name(
+    client: TestClient, as_: Any, mill: Loremill
+) -> None:
     body = {"messages": "The office is closed on Mondays.", "scope": "tenant"}
     reader, boss = as_("user:bob", tenant="office"), as_("user:boss", role="administrator", tenant="office")
     assert client.post("/v1/memories", json=body, headers=reader).status_code == 403
@@ -269,9 +285,23 @@ def test_a_malformed_question_is_refused(client: TestClient, alice: Headers) -> 
         assert reply.status_code == status, (change, reply.text)
 
 
+def test_consolidation_reports_what_it_did_and_again_does_nothing(client: TestClient, alice: Headers, mill: Loremill) -> None:
+    for number in range(6):
+        said = f"The kiln number {number} was fired at {900 + number} degrees on that day."
+        added(client, alice, [{"content": said, "time": "2024-03-01T10:00:00Z"}], run_id="old")
+    mill.memory.settle()
+    first, again = (client.post("/v1/memories/consolidate", json={}, headers=alice).json() for _ in range(2))
+    assert (first["summarised"], again["summarised"], again["touched"]) == (1, 0, [])
+    gone = client.post("/v1/memories/consolidate", json={"retention_days": 30}, headers=alice).json()
+    assert gone["expired"]["retention"] >= 6
+    assert found(client, alice, "kiln", kinds=["episode"]) == []
+    for body, status in (({"scope": "tenant"}, 403), ({"scope": "planet"}, 400), ({"retention_days": 0}, 422)):
+        assert client.post("/v1/memories/consolidate", json=body, headers=alice).status_code == status
+
+
 def test_a_prompt_has_the_texts_within_the_tokens(client: TestClient, alice: Headers) -> None:
     added(client, alice, [{"content": f"The lamp in room {number} is broken."} for number in range(20)])
-    body = {"query": "broken lamps", "as_prompt": True, "max_tokens": 40, "top_k": 20}
+    body = {"query": "broken lamps", "as_prompt": True, "max_tokens": 200, "top_k": 20}
     reply = client.post("/v1/memories/search", json=body, headers=alice).json()
     assert reply["results"] == []
     assert 1 <= reply["prompt"].count("lamp") < 20
@@ -286,5 +316,12 @@ def test_metadata_filters_hold(client: TestClient, alice: Headers) -> None:
 
 
 def test_without_a_key_nothing_is_told(client: TestClient) -> None:
-    for method, path in (("GET", ""), ("POST", ""), ("POST", "/search"), ("DELETE", ""), ("GET", "/x"), ("POST", "/restore")):
+    for method, path in (
+        ("GET", ""),
+        ("POST", ""),
+        ("POST", "/search"),
+        ("DELETE", ""),
+        ("GET", "/x"),
+        ("POST", "/restore"),
+    ):
         assert client.request(method, f"/v1/memories{path}", content=json.dumps({})).status_code == 401
