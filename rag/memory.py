@@ -166,6 +166,7 @@ class Memory:
         from rag.lore.pack import as_prompt as prompt_of
         from rag.lore.pack import pack
         from rag.recalling import (
+            DEPTH,
             Wanted,
             check_kinds,
             check_query,
@@ -183,6 +184,7 @@ class Memory:
             check_scopes(scopes, principal, session or ""),
             check_kinds(kinds),
             passing_filter(where),
+            max(DEPTH, top_k or 0),
         )
         rooms = self._reading(principal)
         if rooms is None:
@@ -353,8 +355,10 @@ class Memory:
             access = rooms.access(principal)
             written = rooms.writable(scope, access=access, administrator=administrator)
         report = consolidate_scope(rooms, written, policy or DEFAULT, access=access)
-        counts = {"merged": report.merged, "expired": dict(report.expired), "summarised": report.summarised}
-        rooms.auditor.did("memory.change", principal, change="consolidate", scope=written.scope.text, **counts)
+        rooms.auditor.did(
+            "memory.change", principal, change="consolidate", scope=written.scope.text, merged=report.merged,
+            expired=dict(report.expired), summarised=report.summarised,
+        )  # fmt: skip
         self._background.wake(rooms)
         return report
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 TOP_K = 10
+DEPTH = 64
 MAX_TOP_K = 1000
 MAX_WORDS = 256
 OWN_FIELDS = ("id", "kind", "scope", "session", "speaker", "role", "subject", "relation")
@@ -47,6 +48,8 @@ class Wanted:
     scopes: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
     where: Filter | None = None
+    depth: int = DEPTH
+    """Items that each search brings at least: as many as are asked for."""
 
     def passes(self, row: MemoryRow) -> bool:
         """Return whether an item that may be read is one that was asked for: the last look, after the search's own."""
@@ -129,7 +132,7 @@ def recall(
             access = rooms.access(principal, view=db)
             query = MemoryQuery(
                 vector, digests_of(words), now, as_of=as_of, session=wanted.session, scopes=wanted.scopes,
-                kinds=wanted.kinds, passing=_passing(db, wanted, access),
+                kinds=wanted.kinds, passing=_passing(db, wanted, access), depth=wanted.depth,
             )  # fmt: skip
             candidates = rooms.index.candidates(db, query, access=access)
         ranked = _ranked(wanted.query, words, candidates, now if as_of is None else as_of)[: wanted.top_k]

@@ -213,11 +213,17 @@ def consolidate(
     as_: As,
     scope: Annotated[str, typer.Option("--scope", metavar="SCOPE", help="user, session, agent:NAME, ...")] = "user",
     summarise_after: Annotated[
-        float, typer.Option("--summarise-after", metavar="DAYS", max=36_500, help="Sessions that ended so long ago get a summary.")
+        float,
+        typer.Option(
+            "--summarise-after", metavar="DAYS", max=36_500, help="Sessions that ended so long ago get a summary."
+        ),
     ] = 30,
-    retention: Annotated[float | None, typer.Option("--retention", metavar="DAYS", max=36_500, help="What is older goes.")] = None,
+    retention: Annotated[
+        float | None, typer.Option("--retention", metavar="DAYS", max=36_500, help="What is older goes.")
+    ] = None,
     unused: Annotated[
-        float | None, typer.Option("--unused", metavar="DAYS", max=36_500, help="Facts that nobody has recalled for so long go.")
+        float | None,
+        typer.Option("--unused", metavar="DAYS", max=36_500, help="Facts that nobody has recalled for so long go."),
     ] = None,
     most_items: Annotated[int | None, typer.Option("--most-items", metavar="N", help="Beyond these some go.")] = None,
     home: Home = None,

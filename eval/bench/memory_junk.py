@@ -122,15 +122,27 @@ def main() -> None:
     turns = [episode for episodes in talks.values() for episode in episodes]
     labels = json.loads(LABELS.read_text(encoding="utf-8")) if LABELS.exists() else {"facts": {}, "turns": {}}
     if chosen.show == "facts":
-        print(*(f"{fact.key} {labels['facts'].get(fact.key, '?')} {fact.text}" for fact in sample_facts(facts)), sep="\n")
+        print(
+            *(f"{fact.key} {labels['facts'].get(fact.key, '?')} {fact.text}" for fact in sample_facts(facts)), sep="\n"
+        )
     elif chosen.show == "turns":
-        print(*(f"{turn_key(one)} {labels['turns'].get(turn_key(one), '?')} {one.speaker}: {one.text}" for one in turn_order(turns)[:SHOWN]), sep="\n")
+        print(
+            *(
+                f"{turn_key(one)} {labels['turns'].get(turn_key(one), '?')} {one.speaker}: {one.text}"
+                for one in turn_order(turns)[:SHOWN]
+            ),
+            sep="\n",
+        )
     else:
         print(table(["measure", "value"], _measures(facts, turns, labels, again, milliseconds)))
 
 
 def _measures(
-    facts: Sequence[Fact], turns: Sequence[Episode], labels: Mapping[str, Mapping[str, int]], again: int, milliseconds: float
+    facts: Sequence[Fact],
+    turns: Sequence[Episode],
+    labels: Mapping[str, Mapping[str, int]],
+    again: int,
+    milliseconds: float,
 ) -> list[list[str]]:
     sample = sample_facts(facts)
     judged = [labels["facts"][fact.key] for fact in sample if fact.key in labels["facts"]]

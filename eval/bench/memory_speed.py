@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +95,14 @@ def in_turns(bare: Callable[[int], object], whole: Callable[[int], object], n: i
     """Time both by turns; in ms."""
     bares, wholes = [], []
     for number in range(n):
-        bares.append(timed(lambda number=number: bare(number)))  # type: ignore[misc]
-        wholes.append(timed(lambda number=number: whole(number)))  # type: ignore[misc]
+        bares.append(timed(partial(bare, number)))
+        wholes.append(timed(partial(whole, number)))
     return bares, wholes
 
 
 def recalls(mill: Loremill, who: Sequence[Principal], filler: Filler, n: int) -> tuple[float, float, float]:
     """Return p50 of the bare embedding of a query, of a recall, and of a recall's first use of a user's memory, in ms."""
-    cold = statistics.median(timed(lambda one=one: mill.memory.recall("warm up", principal=one)) for one in who[:20])
+    cold = statistics.median(timed(partial(mill.memory.recall, "warm up", principal=one)) for one in who[:20])
     for one in who:
         mill.memory.recall("warm up", principal=one)
     queries = [f"When did {filler.sentence(6)}?" for _ in range(2 * n)]
@@ -142,7 +143,7 @@ def agents(home: Path, each: int) -> dict[str, int]:
         for thread in threads:
             thread.join()
         found = one.memory.recall("agent note", principal=user(0), top_k=1000, scopes=["team:bench"], kinds=["episode"])
-    return {"written": 8 * each, "found": len({item.text for item in found})}
+    return {"written": 8 * each, "found": len({item.text for item in found if not isinstance(item, str)})}
 
 
 def measure(home: Path, label: str, owners: Sequence[Principal], each: int, queries: int) -> dict[str, Any]:

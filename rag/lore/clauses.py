@@ -31,9 +31,12 @@ _PICTURE = re.compile(
 )
 _SUBJECT = re.compile(r"\b(?:i|we|my|our)\b(?!['’])", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^(?:(?:when|after|before|in|at|during|as|on|for|with|because|since|while|growing up|last|next|this (?:week|month|year|morning|afternoon|evening|summer|winter|spring|fall|time|past|coming)|every|each|by|over|until|from|"
-    r"yesterday|today|tonight|tomorrow|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|an?|some|many) (?:\w+ )?(?:years?|months?|weeks?|days?|weekends?|day|"
-    r"night|morning|evening|decades?|couple|few|time)|the (?:other |next |day |first |last |year |summer |week )|earlier|back|around|about|once|sometimes|usually|often|"
+    r"^(?:(?:if|unless|when|after|before|in|at|during|as|on|for|with|because|since|while|growing up|last|next|this (?:week|month|year|"
+    r"morning|afternoon|evening|summer|winter|spring|fall|time|past|coming)|every|each|by|over|until|from|"
+    r"yesterday|today|tonight|tomorrow|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|an?|some|many) (?:\w+ "
+    r")?(?:years?|months?|weeks?|days?|weekends?|day|"
+    r"night|morning|evening|decades?|couple|few|time)|the (?:other |next |day |first |last |year |summer |week )|earlier|back|"
+    r"around|about|once|sometimes|usually|often|"
     r"\d+|first|january|february|march|april|june|july|august|september|october|november|december|monday|tuesday|wednesday|thursday|friday|"
     r"saturday|sunday|christmas|besides|to|now)\b)",
     re.IGNORECASE,
@@ -47,10 +50,13 @@ _BEHIND = re.compile(
 )
 _JUST = re.compile(r"^((?:I|we)(?: have| am| are| had)?) (?:(?:just|even|also) )+", re.IGNORECASE)
 _LAST_DASH = re.compile(r"\s*(?:[–—]|\s-{1,2}\s|\.{3,}|…)\s*[^–—]*$")
-_OPENS = re.compile(r"(?:when|while|after|before|since|because|as)\b", re.IGNORECASE)
-_DANGLING = re.compile(r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for|like))+$", re.IGNORECASE)
+_OPENS = re.compile(r"(?:if|unless|in case|when|while|after|before|since|because|as)\b", re.IGNORECASE)
+_DANGLING = re.compile(
+    r"(?:[\s,]+(?:and|because|but|so|when|until|with|that|or|to|while|if|the|a|of|for|like))+$", re.IGNORECASE
+)
 _SELF = re.compile(
-    rf"\b(?:i|we|my|our|i'?m|gonna)\b|^\W*(?:[\w']+\W+){{0,4}}?(?:{'|'.join(NO_SUBJECT_PAST | NO_SUBJECT_ING | NO_SUBJECT_PRESENT.keys() | {'been', 'call'})})\b",
+    rf"\b(?:i|we|my|our|i'?m|gonna)\b|"
+    rf"^\W*(?:[\w']+\W+){{0,4}}?(?:{'|'.join(NO_SUBJECT_PAST | NO_SUBJECT_ING | NO_SUBJECT_PRESENT.keys() | {'been', 'call'})})\b",
     re.IGNORECASE,
 )
 """What a sentence of the speaker must have, with or without its subject."""
@@ -143,7 +149,7 @@ def _parts(whole: str) -> Iterator[str]:
         if (
             bare
             and not lead
-            and len(bare) < 60
+            and len(bare) < 90
             and _LEAD.match(bare)
             and (_OPENS.match(bare) or not _FINITE.search(bare))
         ):
@@ -203,7 +209,9 @@ def _with_subject(part: str) -> str:
     if verb in NO_SUBJECT_PAST or verb == "been":
         return f"I {'have ' if verb == 'been' else ''}{part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_ING and not re.search(
-        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can|must|will|would|has|lets?|to be|\w+s (?:me|us)|gives?|gave|keeps?|means?)\b", part
+        r"\b(?:is|are|was|were|makes?|made|helps?|forward|brings?|feels?|can|must|will|would|has|lets?|to be|\w+s (?:me|us)|"
+        r"gives?|gave|keeps?|means?)\b",
+        part,
     ):
         return f"I am {part[0].lower()}{part[1:]}"
     if verb in NO_SUBJECT_PRESENT:

@@ -212,7 +212,9 @@ def _says(item: MemoryItem) -> object:
 
 
 def _overlap(one: MemoryItem, other: MemoryItem) -> bool:
-    return (one.valid_from or _LEAST) < (other.valid_to or _MOST) and (other.valid_from or _LEAST) < (one.valid_to or _MOST)
+    return (one.valid_from or _LEAST) < (other.valid_to or _MOST) and (other.valid_from or _LEAST) < (
+        one.valid_to or _MOST
+    )
 
 
 def _over_limit(ordered: Sequence[Held], policy: Policy) -> list[Expiry]:

@@ -87,7 +87,8 @@ _SEASON = rf"(?P<season>{_any(spans.SEASONS)})"
 _HOLIDAY = rf"(?P<holiday>{_any(HOLIDAYS)})"
 
 _TRIGGER = re.compile(
-    rf"\d|\bago\b|\b(?:yesterday|today|tonight|tomorrow|last|this|next|past|previous|coming|since|until|till|for|weekend|now|(?:in|from)\b.*?\b(?:day|week|month|year)s?"
+    rf"\d|\bago\b|\b(?:yesterday|today|tonight|tomorrow|last|this|next|past|previous|coming|since|until|till|for|weekend|now|"
+    rf"(?:in|from)\b.*?\b(?:day|week|month|year)s?"
     rf"|{_any(_WEEKDAYS)}|{_any(_MONTHS)}|{_any(spans.SEASONS)}|{_any(HOLIDAYS)})\b",
     re.IGNORECASE,
 )
@@ -154,7 +155,8 @@ _RELATIVE = re.compile(r"(?:yesterday|today|tomorrow|tonight|last|this|next)\b|[
 _RANGE = re.compile(r"\s*(?:to|till?|until|-|–|on\b|onwards?)", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\b[^.;]{3,30}\bto\s*$", re.IGNORECASE)
 _PREPOSITION = re.compile(
-    r"\b((?:since|until|till|til) the (?:end|start|beginning|middle) of|on|in|at|since|until|till|til|by|before|after|from|to|for|of|during|around|about|through|over|between|near|than|and|or"
+    r"\b((?:since|until|till|til) the (?:end|start|beginning|middle) of|on|in|at|since|until|till|til|by|before|after|from|to|for|"
+    r"of|during|around|about|through|over|between|near|than|and|or"
     r"|the(?: end| start| beginning| middle) of)\s+(?:(?:early|late|mid|the|back)[\s-]+)?$",
     re.IGNORECASE,
 )
@@ -257,7 +259,8 @@ def _ago(match: re.Match[str], today: date, ahead: bool) -> Span | None:
 
 
 @_rule(
-    rf"\b(?:in (?:about |around )?(?:{_FEW}|{_N}) {_UNIT}(?: from now|['’]s? time)?|(?:{_FEW.replace('few>', 'few2>')}|{_N.replace('n>', 'n2>')}) (?P<unit2>day|week|month|year)s? from (?:now|today))\b(?! of)"
+    rf"\b(?:in (?:about |around )?(?:{_FEW}|{_N}) {_UNIT}(?: from now|['’]s? time)?|(?:{_FEW.replace('few>', 'few2>')}|"
+    rf"{_N.replace('n>', 'n2>')}) (?P<unit2>day|week|month|year)s? from (?:now|today))\b(?! of)"
 )
 def _hence(match: re.Match[str], today: date, ahead: bool) -> Span | None:
     few, number, unit = (
@@ -271,7 +274,8 @@ def _hence(match: re.Match[str], today: date, ahead: bool) -> Span | None:
 
 
 @_rule(
-    rf"\b(?P<lasted>for)(?: about| around| over| almost| nearly| more than| the (?:last|past))? (?:{_FEW}|{_N}) {_UNIT}(?: (?:now|already))?\b(?! ago)"
+    rf"\b(?P<lasted>for)(?: about| around| over| almost| nearly| more than| the (?:last|past))? (?:{_FEW}|{_N}) {_UNIT}(?: (?:now|"
+    rf"already))?\b(?! ago)"
 )
 def _lasted(match: re.Match[str], today: date, ahead: bool) -> Span | None:
     unit = match["unit"].lower()
@@ -307,7 +311,7 @@ def _weekday(match: re.Match[str], today: date, ahead: bool) -> Span | None:
 
 @_rule(rf"\b(?:on )?(?P<day>{_any(name for name in _WEEKDAYS if len(name) > 3)}){_PART}\b(?!s)")
 def _bare_weekday(match: re.Match[str], today: date, ahead: bool) -> Span | None:
-    if not match[0][:2].lower() == "on" and not match[0][0].isupper():
+    if match[0][:2].lower() != "on" and not match[0][0].isupper():
         return None
     return _nearest_weekday(_WEEKDAYS[match["day"].lower()], today, ahead=ahead)
 

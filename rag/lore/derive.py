@@ -29,7 +29,10 @@ _AROUND = 8
 """Messages looked at for whom somebody speaks to."""
 _LONGEST = 400
 _BIRTHDAY = re.compile(r"^(?:my (?P<of>[\w' ]{0,30}?)birthday is (?:on )?|i was born on )", re.IGNORECASE)
-_DOING = re.compile(r"(?:creating|helping|making|seeing|being|getting|having|giving|bringing|inspiring|sharing|supporting|learning|trying)\b", re.IGNORECASE)
+_DOING = re.compile(
+    r"(?:creating|helping|making|seeing|being|getting|having|giving|bringing|inspiring|sharing|supporting|learning|trying)\b",
+    re.IGNORECASE,
+)
 _DEFINITE = re.compile(r"(?:all )?(?:the|this|that|these|those)\b", re.IGNORECASE)
 _TASTES = frozenset({"likes", "dislikes", "plans", "has"})
 
@@ -94,7 +97,9 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
     speaker = episode.speaker or NOBODY
     text = sentence(third_person(said.reads, speaker=speaker, other=other))
     for relation in found if len(text) <= _LONGEST else ():
-        name, value = (third_person(part, speaker=speaker, other=other).strip() for part in (relation.name, relation.value))
+        name, value = (
+            third_person(part, speaker=speaker, other=other).strip() for part in (relation.name, relation.value)
+        )
         yield as_draft(replace(relation, name=name, value=value), statement, said, episode, text=text)
 
 
@@ -106,9 +111,15 @@ def _enough(relation: Relation, statement: Statement, said: Said, other: str) ->
         return not gushes(relation.value)
     if relation.name in _TASTES:
         concrete = specific(relation.value, other)
-        if relation.name != "plans" and _DEFINITE.match(relation.value) and not any(word[:1].isupper() for word in concrete):
+        if (
+            relation.name != "plans"
+            and _DEFINITE.match(relation.value)
+            and not any(word[:1].isupper() for word in concrete)
+        ):
             return len(concrete) >= 3  # "the colours": of what stands in another message
-        least = (2 if relation.name == "plans" or _DOING.match(relation.value) else 1) + len(UNNAMED.findall(relation.value))
+        least = (2 if relation.name == "plans" or _DOING.match(relation.value) else 1) + len(
+            UNNAMED.findall(relation.value)
+        )
         return bool(concrete) and len(concrete) + bool(said.mentions) >= least
     return bool(relation.value)
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from indexes.settings import Settings
 
 _PROMPT = "facts@1"
-_SINGLE = frozenset({"lives in", "job", "works at", "marital status", "age", "name", "birthday", "diet", "phone number"})
+_SINGLE = frozenset(
+    {"lives in", "job", "works at", "marital status", "age", "name", "birthday", "diet", "phone number"}
+)
 """Relations whose values close each other; a model does not decide that."""
 _FIELDS = {"sources": list, "subject": str, "relation": str, "value": str, "text": str, "negated": bool, "ended": bool}
 _LONGEST = 300
@@ -155,10 +157,16 @@ def _checked(item: Any, batch: Sequence[Episode], said: Sequence[Episode]) -> Fa
     names = {name for one in sources for name in content_words(one.speaker or NOBODY)}
     words = {word for passage in passages for word in content_words(passage)}
     subject = item["subject"].strip()
-    if not subject or not set(content_words(subject)) <= words | names or not set(content_words(value)) <= words | names:
+    if (
+        not subject
+        or not set(content_words(subject)) <= words | names
+        or not set(content_words(value)) <= words | names
+    ):
         return None
     denied = any(_denies(passage) for passage in passages)
-    if check_support(text, passages).score < SUPPORTED or (not denied and (_denies(text) or item["negated"] or item["ended"])):
+    if check_support(text, passages).score < SUPPORTED or (
+        not denied and (_denies(text) or item["negated"] or item["ended"])
+    ):
         return None
     return _as_draft(item, sources, relation=relation.lower(), value=value, text=text, subject=subject)
 
@@ -196,7 +204,11 @@ def _as_draft(
     tense = "past" if event and not AHEAD.search(text) else "present"
     made = as_draft(read, Statement(subject, key, tense, negated, value), said, newest, text=sentence(said.reads))
     return replace(
-        made, subject=subject, sources=tuple(one.id for one in sources), trust=min(one.trust for one in sources), confidence=0.7
+        made,
+        subject=subject,
+        sources=tuple(one.id for one in sources),
+        trust=min(one.trust for one in sources),
+        confidence=0.7,
     )
 
 

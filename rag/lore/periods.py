@@ -30,10 +30,7 @@ _DATE = re.compile(
 _RELATIVE = re.compile(
     r"\b(?:(today|yesterday)|(this|last|past|previous)\s+(week|weekend|month|year))\b", re.IGNORECASE
 )
-_PRESENT = re.compile(
-    r"\b(?:is|are|does|do|gets?|lives?|works?|should|can)\b|^(?:who|what|which)\b(?! (?:did|was|were|had|has|have))",
-    re.IGNORECASE,
-)
+_PRESENT = re.compile(r"\b(?:is|are|does|do|gets?|lives?|should|can)\b|^(?:who|what)\s+\w+s\b", re.IGNORECASE)
 _PAST = re.compile(
     r"\b(?:did|was|were|had|has|have|been|ever|ago|first|original\w*|before|previous\w*|earlier|used to)\b",
     re.IGNORECASE,
@@ -63,7 +60,7 @@ def named_periods(question: str, now: datetime) -> list[Period]:
 
 
 def asks_of_now(question: str) -> float:
-    """Return how much a question asks for what holds at present: 1 by its tense, 3 by a word such as "now", 0 where it looks back or names a period."""
+    """Return how much a question asks for what holds at present: 1 by its tense, 3 by a word such as "now", else 0."""
     if _NOW.search(question):
         return 3.0
     return float(bool(_PRESENT.search(question)) and not _PAST.search(question) and not _DATE.search(question))

@@ -184,7 +184,7 @@ def _spoken(named: frozenset[str], candidates: Candidates) -> FloatVector:
 def _newness(times: Int64Vector) -> FloatVector:
     """Return 0 for the oldest candidate, 1 for the newest, 0 for all where they are equally old."""
     since = (times - times.min()).astype(np.float64)
-    return (since / max(float(since.max()), 1.0)).astype(np.float32)
+    return np.asarray(since / max(float(since.max()), 1.0), np.float32)
 
 
 def _prior(candidates: Candidates, now: datetime) -> FloatVector:

@@ -35,13 +35,17 @@ class Relation:
     event: bool = False
 
 
-_ADV = r"(?:(?:now|also|just|recently|finally|still|currently|really|both|always|absolutely|actually|totally|only|mostly|usually|generally|definitely|much|already|originally|even|have|have been|been|am|are|do) )*"
+_ADV = (
+    r"(?:(?:now|also|just|recently|finally|still|currently|really|both|always|absolutely|actually|totally|only|mostly|usually|"
+    r"generally|definitely|much|already|originally|even|have|have been|been|am|are|do) )*"
+)
 _I = rf"^(?:i|we) {_ADV}"
 _NO = r"(?P<no>(?:do|did|does|am|are|was) not (?:really |even |actually )?|never |no longer |can ?not )?"
 _V = r"(?P<v>[^,;]+)"
 _ENDED = re.compile(r"\b(?:no longer|any ?more|any longer|not .{1,60}\b(?:these days|now))\b", re.IGNORECASE)
 _OCCUPATION = re.compile(
-    r"\b(?:\w+(?:eer|ist|ician|cian|yst|ographer|ologist|ineer)|nurse|teacher|doctor|lawyer|chef|cook|baker|waiter|waitress|driver|pilot|writer|author|"
+    r"\b(?:\w+(?:eer|ist|ician|cian|yst|ographer|ologist|ineer)|nurse|teacher|doctor|lawyer|chef|cook|baker|waiter|waitress|"
+    r"driver|pilot|writer|author|"
     r"actor|actress|dancer|singer|designer|developer|programmer|manager|director|accountant|analyst|consultant|carpenter|plumber|farmer|"
     r"soldier|officer|firefighter|police\w*|banker|cashier|clerk|secretary|assistant|coach|trainer|tutor|professor|lecturer|researcher|"
     r"student|architect|surgeon|vet|veterinarian|paramedic|counsel(?:l)?or|therapist|social worker|builder|electrician|mechanic|editor|"
@@ -50,14 +54,19 @@ _OCCUPATION = re.compile(
     re.IGNORECASE,
 )
 _MANY = word_set(
-    "friend friends brother brothers sister sisters cousin cousins son sons daughter daughters child children kid kids dog dogs cat cats pet "
-    "pets uncle aunt colleague coworker teammate neighbor neighbour goal goals plan plans dream hobby hobbies book passion idea thing problem "
+    "friend friends brother brothers sister sisters cousin cousins son sons daughter daughters child children kid kids dog dogs "
+    "cat cats pet "
+    "pets uncle aunt colleague coworker teammate neighbor neighbour goal goals plan plans dream hobby hobbies book passion idea "
+    "thing problem "
     "issue hope way reason advice focus work life family day experience journey"
 )
 _LIVING = word_set(
-    "husband wife partner boyfriend girlfriend spouse fiancé fiancée father dad mother mom mum brother sister son daughter child baby cousin "
-    "uncle aunt grandfather grandpa grandmother grandma nephew niece friend roommate boss colleague coworker neighbor neighbour dog cat puppy "
-    "kitten pet parrot hamster rabbit horse turtle teacher coach therapist doctor parents brothers sisters sons daughters kids children dogs cats"
+    "husband wife partner boyfriend girlfriend spouse fiancé fiancée father dad mother mom mum brother sister son daughter child "
+    "baby cousin "
+    "uncle aunt grandfather grandpa grandmother grandma nephew niece friend roommate boss colleague coworker neighbor neighbour "
+    "dog cat puppy "
+    "kitten pet parrot hamster rabbit horse turtle teacher coach therapist doctor parents brothers sisters sons daughters kids "
+    "children dogs cats"
 )
 """Who has a name, a job and moods: "my sister is a nurse" gives her job, not who my sister is."""
 
@@ -239,7 +248,8 @@ def _rid(match: re.Match[str]) -> list[Relation]:
 def _has(match: re.Match[str]) -> list[Relation]:
     value = _value(match)
     if match["verb"].lower() == "had" or re.match(
-        r"(?:not|to|been|\w+ed|got|no|so|such|any|had|lots?|plenty|enough|never|a (?:lot|great|good|blast|ton|few|bit|nice|wonderful|feeling|chance|love|such))\b",
+        r"(?:not|to|been|\w+ed|got|no|so|such|any|had|lots?|plenty|enough|never|a (?:lot|great|good|blast|ton|few|bit|nice|"
+        r"wonderful|feeling|chance|love|such))\b",
         value,
         re.I,
     ):
@@ -265,10 +275,14 @@ def _plans(match: re.Match[str]) -> list[Relation]:
 
 
 _NO_PLAN = re.compile(
-    r"(?:also |definitely |always |just |still |really |continue to )*(?:keep|try|do (?:my|our|the|a|some|it|that|this|well|great)|make (?:sure|it|a (?:difference|change|impact))|be "
-    r"(?!an?\b|in\b|at\b|\w+ing\b)|have (?:fun|a (?:great|good|blast|safe))|give (?:it|up|back|that|them|you)|get (?:there|through|back|to know|better)|let\b|need|miss|think|"
-    r"never|support|cherish|remember|take (?:care|it|on|things|your|that)|see (?:it|what|how|where|you|if|them)|succeed|help (?:you|others|people)|make (?:my|our|this|that|these) "
-    r"(?:dreams?|happen)|inspire|share (?:it|that|this|my)|learn more|enjoy|show|go for it|love\b|look\b|check|use (?:it|that|this)|bring (?:it|joy)|tell|ask|say|know|feel)\b",
+    r"(?:also |definitely |always |just |still |really |continue to )*(?:keep|try|do (?:my|our|the|a|some|it|that|this|well|"
+    r"great)|make (?:sure|it|a (?:difference|change|impact))|be "
+    r"(?!an?\b|in\b|at\b|\w+ing\b)|have (?:fun|a (?:great|good|blast|safe))|give (?:it|up|back|that|them|you)|get (?:there|"
+    r"through|back|to know|better)|let\b|need|miss|think|"
+    r"never|support|cherish|remember|take (?:care|it|on|things|your|that)|see (?:it|what|how|where|you|if|them)|succeed|help "
+    r"(?:you|others|people)|make (?:my|our|this|that|these) "
+    r"(?:dreams?|happen)|inspire|share (?:it|that|this|my)|learn more|enjoy|show|go for it|love\b|look\b|check|use (?:it|that|"
+    r"this)|bring (?:it|joy)|tell|ask|say|know|feel)\b",
     re.IGNORECASE,
 )
 """Intentions that name nothing that could happen on a day."""
@@ -294,7 +308,8 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
     (re.compile(pattern, re.IGNORECASE), read)
     for pattern, read in (
         (
-            rf"{_I}(?:have|been diagnosed with|suffer from|got) (?P<v>(?:type \d )?(?:asthma|diabetes|epilepsy|migraines?|arthritis|adhd|dyslexia|celiac|cancer|anxiety|"
+            rf"{_I}(?:have|been diagnosed with|suffer from|got) (?P<v>(?:type \d )?(?:asthma|diabetes|epilepsy|migraines?|"
+            rf"arthritis|adhd|dyslexia|celiac|cancer|anxiety|"
             r"depression|insomnia|an? [\w ]*(?:allergy|allergies|disorder|disease|syndrome|condition))\b[^,;]*)",
             _simple("health", importance=0.9),
         ),
@@ -317,11 +332,13 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
         (rf"{_I}(?:was |were )?(?:born|raised) (?:and raised )?(?:in|on|at) {_V}", _simple("born")),
         (rf"{_I}(?:grew up) (?:in|on|at|near) {_V}", _simple("grew up in")),
         (
-            rf"{_I}(?P<began>became|got a (?:new )?job as|got promoted to|was promoted to|got hired as|was hired as|started (?:working )?as|started a (?:new )?job as) (?:an? |the )?{_V}",
+            rf"{_I}(?P<began>became|got a (?:new )?job as|got promoted to|was promoted to|got hired as|was hired as|started "
+            rf"(?:working )?as|started a (?:new )?job as) (?:an? |the )?{_V}",
             _job,
         ),
         (
-            rf"{_I}(?:quit|left|lost|resigned from|retired from) (?:my|our|the) (?:\w+ )?(?:job|position|work)(?: (?:at|with) (?P<at>[^,;]+?)| as (?:an? )?(?P<v>[^,;]+?))*$",
+            rf"{_I}(?:quit|left|lost|resigned from|retired from) (?:my|our|the) (?:\w+ )?(?:job|position|work)(?: (?:at|with) "
+            rf"(?P<at>[^,;]+?)| as (?:an? )?(?P<v>[^,;]+?))*$",
             _job_lost,
         ),
         (rf"{_I}(?:was|got|were) (?:laid off|fired|let go)(?: (?:from|by|at) (?P<at>[^,;]+?))?$", _job_lost),
@@ -354,29 +371,36 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
         ),
         (rf"{_I}{_NO}prefer {_V}", _prefers),
         (
-            rf"{_I}{_NO}(?P<verb>love|like|enjoy|adore|hate|dislike|detest|can not stand|(?:am |are )?(?:a )?(?:big |huge |total |massive )?(?:fan of|into|all about|fond of|passionate about|obsessed with|keen on|interested in)) (?:to )?{_V}",
+            rf"{_I}{_NO}(?P<verb>love|like|enjoy|adore|hate|dislike|detest|can not stand|(?:am |are )?(?:a )?(?:big |huge |total |"
+            rf"massive )?(?:fan of|into|all about|fond of|passionate about|obsessed with|keen on|interested in)) (?:to )?{_V}",
             _tastes,
         ),
         (rf"{_I}{_NO}speak {_V}", _simple("speaks")),
         (rf"{_I}{_NO}(?:study|studying|majoring in) {_V}", _simple("studies")),
         (
-            rf"{_I}(?:sold|got rid of|gave away|donated|lost) (?P<v>(?:my|our) (?:old )?(?:\w+ )?(?:car|house|bike|boat|dog|cat|apartment|flat|guitar|piano|phone|laptop|truck|van|motorcycle|home|shop|store|business|company)\b[^,;]*)",
+            rf"{_I}(?:sold|got rid of|gave away|donated|lost) (?P<v>(?:my|our) (?:old )?(?:\w+ )?(?:car|house|bike|boat|dog|cat|"
+            rf"apartment|flat|guitar|piano|phone|laptop|truck|van|motorcycle|home|shop|store|business|company)\b[^,;]*)",
             _rid,
         ),
         (
-            rf"{_I}{_NO}(?P<verb>have|own|had|have got|got) (?P<v>(?:an?|two|three|four|five|six|some|\d+|lots of|no) (?!lot\b|great|good|blast|ton\b|few\b|bit\b|nice|wonderful|feeling|chance|feel|fun|time|really|super|new perspective|sense)[^,;]+)",
+            rf"{_I}{_NO}(?P<verb>have|own|had|have got|got) (?P<v>(?:an?|two|three|four|five|six|some|\d+|lots of|no) (?!lot\b|"
+            rf"great|good|blast|ton\b|few\b|bit\b|nice|wonderful|feeling|chance|feel|fun|time|really|super|new perspective|sense)[^,;]+)",
             _has,
         ),
         (
-            r"^(?:i|we) (?:(?:have|had|also|just|finally) )*(?:cancell?ed|called off|dropped|scrapped|gave up on) (?P<v>(?:my|our|the) [^,;]+)",
+            r"^(?:i|we) (?:(?:have|had|also|just|finally) )*(?:cancell?ed|called off|dropped|scrapped|gave up on) (?P<v>(?:my|our|"
+            r"the) [^,;]+)",
             _cancelled,
         ),
         (
-            r"^(?:i|we) (?:\w+ly |also |just |still |now )*(?:am |are )?(?P<no>not |no longer )?(?:(?:still |also |really |actually |now |already )*)(?:going to|planning (?:to|on)|plan (?:to|on)|intending to|intend to|hoping to|about to|aiming to|thinking (?:about|of)|considering|will|want to|preparing to|looking to|saving (?:up )?(?:for|to)) (?P<v>[^;]+)",
+            r"^(?:i|we) (?:\w+ly |also |just |still |now )*(?:am |are )?(?P<no>not |no longer )?(?:(?:still |also |really |"
+            r"actually |now |already )*)(?:going to|planning (?:to|on)|plan (?:to|on)|intending to|intend to|hoping to|about to|"
+            r"aiming to|thinking (?:about|of)|considering|will|want to|preparing to|looking to|saving (?:up )?(?:for|to)) (?P<v>[^;]+)",
             _plans,
         ),
         (
-            r"^(?:my|our) (?P<of>[\w' -]{1,40}?)'?s? (?:name is|is named|is called|are named|are called|names are) (?P<v>[^,;]+(?:,[^,;]+)*)",
+            r"^(?:my|our) (?P<of>[\w' -]{1,40}?)'?s? (?:name is|is named|is called|are named|are called|names are) "
+            r"(?P<v>[^,;]+(?:,[^,;]+)*)",
             _named,
         ),
         (r"^(?:my|our) (?P<of>[\w' -]{1,40}?) (?P<be>is|are|was|were) (?P<no>not |no longer )?(?P<v>[^;]+)", _mine),

@@ -13,37 +13,51 @@ _SUBJECT = re.compile(r"^(?:i|we)\b|^(?:my|our)\b", re.IGNORECASE)
 _NOT_PAST = word_set(
     "am are is been being has having done does gone doing getting making writing losing running sitting winning swimming riding "
     "driving choosing baking moving using living hiking dancing knitting begun driven eaten flown forgotten frozen given grown hidden "
-    "known lain ridden risen sewn shaken shown spoken stolen sung sworn swum taken thrown torn woken worn written mown bitten broken chosen "
+    "known lain ridden risen sewn shaken shown spoken stolen sung sworn swum taken thrown torn woken worn written mown bitten "
+    "broken chosen "
     "drawn drunk fallen gotten become come run seen sworn"
 )
 _AUXILIARIES = word_set("am are is was were be been being have has had do does did will")
 _BARE_OBJECT = re.compile(
-    r"^(?:(?:it|them|him|there|here|so|one|you|both)\b|(?:her|that|this|those|these|all)\b(?:$|(?=,| (?:and|for|to|in|at|on|with|when|so|is|as|because|from|one|ones|by|last|over)\b)))",
+    r"^(?:(?:it|them|him|there|here|so|one|both)\b|(?:her|that|this|those|these|all)\b(?:$|(?=,| (?:and|for|to|in|at|on|with|"
+    r"when|so|is|as|because|from|one|ones|by|last|over)\b)))",
     re.IGNORECASE,
 )
 _VAGUE = re.compile(
     r"^(?:have (?:a lot|a (?:blast|ball|great|good|feeling|chance|long|few)|no\b|fun|so|some (?:fun|great)|the (?:chance|best|time))\b"
-    r"|live (?:my|our)\b|stop (?:thinking|believing)|(?:love|like|enjoy) (?:seeing|hearing|how|what|when|that|the (?:way|feeling|idea)|being able)|know (?:that|how|what|why|it|i\b|we\b|the feeling|\w+ (?:is|are|can|will))|go (?:to (?!(?:the|an?|my|our|see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|up|back|into (?:it|that))"
-    r"|take (?:the time|care|time|a (?:break|moment))|get (?:the chance|to (?:know|be|have)|a lot|back (?:to|into) it|used)|stay (?:motivated|positive|focused|strong|on track|calm|true|busy)|make (?:sure|something|a (?:great|good|perfect|huge|big) (?:team|pair|impact|difference)|a (?:difference|change)|it|progress|me\b|us\b|my day|memories|connections|the most|time)"
-    r"|come (?:a long|so far|true)|feel\b|see (?:how|what|why|that)|give (?:it|back|up)|find (?:it|that|out)|be (?:like|about to|off)|work (?:hard|on (?:it|that|myself|one))"
+    r"|live (?:my|our)\b|stop (?:thinking|believing)|(?:love|like|enjoy) (?:seeing|hearing|how|what|when|that|the (?:way|feeling|"
+    r"idea)|being able)|know (?:that|how|what|why|it|i\b|we\b|the feeling|\w+ (?:is|are|can|will))|go (?:to (?!(?:the|an?|my|our|"
+    r"see|visit|(?-i:[A-Z])))|well|great|through|for it|with the flow)|do (?:my|our) (?:best|part)|keep\b|put in|look (?:forward|"
+    r"up|back|into (?:it|that))"
+    r"|take (?:the time|care|time|a (?:break|moment))|get (?:the chance|to (?:know|be|have)|a lot|back (?:to|into) it|used)|stay "
+    r"(?:motivated|positive|focused|strong|on track|calm|true|busy)|make (?:sure|something|a (?:great|good|perfect|huge|big) "
+    r"(?:team|pair|impact|difference)|a (?:difference|change)|it|progress|me\b|us\b|my day|memories|connections|the most|time)"
+    r"|come (?:a long|so far|true)|feel\b|see (?:how|what|why|that)|give (?:it|back|up)|find (?:it|that|out)|be (?:like|about to|"
+    r"off)|work (?:hard|on (?:it|that|myself|one))"
     r"|learn (?:a lot|so much|that|how important|to (?:be|appreciate|love|trust)))",
     re.IGNORECASE,
 )
 _INNER = re.compile(r"to (\w+)\b|(\w+ing)\b", re.IGNORECASE)
-_POINTING = re.compile(r"\b(?:this|that|these|those) (?=(?:\w+ ){0,2}\w+)(?!(?:i|we|he|she|they|is|are|was|were|has|have|can|will)\b)", re.IGNORECASE)
+_POINTING = re.compile(
+    r"\b(?:this|that|these|those) (?=(?:\w+ ){0,2}\w+)(?!(?:i|we|he|she|they|is|are|was|were|has|have|can|will)\b)",
+    re.IGNORECASE,
+)
 _STEPS = re.compile(
     r"(?:make (?:an?|some|the|this|my|our) (?!\w*(?:difference|change|impact|progress|point|decision|mistake|effort|name|way|living))"
-    r"|get (?:promoted|hired|accepted|rejected|injured|robbed|sick|pregnant|engaged|lost|fired|published|a (?:new |summer |part-time )?job))\b|(?:start|begin|stop|quit|finish) \w+ing\b|(?:go|come|fly|drive|move|travel) (?:back )?to (?:the|an?|my|our|(?-i:[A-Z]))",
+    r"|get (?:promoted|hired|accepted|rejected|injured|robbed|sick|pregnant|engaged|lost|fired|published|a (?:new |summer |"
+    r"part-time )?job))\b|(?:start|begin|stop|quit|finish) \w+ing\b|(?:go|come|fly|drive|move|travel) (?:back )?to (?:the|an?|my|"
+    r"our|(?-i:[A-Z]))",
     re.IGNORECASE,
 )
 """Says something with one concrete word: "started volunteering", "went to the beach"."""
 _SKILL = re.compile(r"(?:speak|play|cook|swim|drive|ride|sing|dance|sew|knit|code|type|fly|sail|ski|bake)$")
 """What one can do is a fact; that one can see, get or imagine something is none."""
-_UNNAMED = re.compile(r"\b(?:it|them|him|they|these|those|her|this(?= (?:at|in|on|for|to|with|and)\b|$))\b", re.IGNORECASE)
+_UNNAMED = re.compile(r"\b(?:it|them|him|they|her|this(?= (?:at|in|on|for|to|with|and)\b|$))\b", re.IGNORECASE)
 """What nothing in the statement names."""
 _PLACE = re.compile(r"^(?:in|at|on|off|near|with|back|out|up|part)\b", re.IGNORECASE)
 _GUSH = re.compile(
-    r"^(?:so|really|super|very|such|always|all|just|too|like|pretty|also|definitely|truly|absolutely|totally|everything|what|that|how|to|it|there|the best|still)\b",
+    r"^(?:so|really|super|very|such|always|all|just|too|like|pretty|also|definitely|truly|absolutely|totally|everything|what|that|"
+    r"how|to|it|there|the best|still)\b",
     re.IGNORECASE,
 )
 
@@ -104,7 +118,7 @@ def worth(statement: Statement, *, dated: bool, other: str = "") -> bool:
         return False
     if _BARE_OBJECT.match(rest) or (_VAGUE.match(f"{statement.verb} {rest}") and not (dated and len(concrete) > 1)):
         return False
-    if re.search(r"\byou\b|\byour\b", rest, re.IGNORECASE) and (len(concrete) < 3 or statement.verb in NEEDS_MORE):
+    if re.search(r"\byou\b|\byour\b", rest, re.IGNORECASE) and (len(concrete) < 2 or statement.verb in NEEDS_MORE):
         return False
     telling = _STEPS.match(f"{statement.verb} {rest}") is not None or not {statement.verb, f"{statement.verb}ed"} & (
         GENERIC | NEEDS_MORE.keys()
@@ -167,8 +181,10 @@ def _parted(words: list[str]) -> tuple[str, list[str]]:
 
 
 _PRESENT = word_set(
-    "loves likes hates works lives wants needs plays goes says makes teaches runs studies enjoys keeps has means owns speaks eats thinks knows "
-    "comes takes helps gets starts prefers love like live work want need play go have sleeps writes reads sings paints sells bakes cooks drives"
+    "loves likes hates works lives wants needs plays goes says makes teaches runs studies enjoys keeps has means owns speaks eats "
+    "thinks knows "
+    "comes takes helps gets starts prefers love like live work want need play go have sleeps writes reads sings paints sells "
+    "bakes cooks drives"
 )
 
 
@@ -209,9 +225,12 @@ def _helps(following: list[str]) -> bool:
 
 
 _NO_PARTICIPLE = word_set(
-    "excited thrilled tired interested bored scared worried blessed grounded married engaged divorced retired stoked pumped amazed motivated inspired "
-    "determined relaxed convinced surprised pleased touched honored honoured delighted overwhelmed stressed exhausted relieved dedicated focused mesmerized fascinated captivated blown drawn_ amused moved humbled "
-    "something anything nothing everything evening morning disappointed psyched frustrated hooked committed obsessed confused nothing wedding building king amazing"
+    "excited thrilled tired interested bored scared worried blessed grounded married engaged divorced retired stoked pumped "
+    "amazed motivated inspired "
+    "determined relaxed convinced surprised pleased touched honored honoured delighted overwhelmed stressed exhausted relieved "
+    "dedicated focused mesmerized fascinated captivated blown amused moved humbled "
+    "something anything nothing everything evening morning disappointed psyched frustrated hooked committed obsessed confused "
+    "nothing wedding building king amazing"
 )
 
 

@@ -80,7 +80,9 @@ class LlmSummariser:
     def __call__(self, episodes: Sequence[Episode], most: int) -> str:
         """See `summarise`; never raises for what the model does."""
         said = [f"{one.speaker or NOBODY} said: {one.text}" for one in episodes if not tainted_spans(one.text)]
-        prompt = load_prompt(_PROMPT).render(episodes="\n".join(" ".join(line.split()) for line in said), most=str(most))
+        prompt = load_prompt(_PROMPT).render(
+            episodes="\n".join(" ".join(line.split()) for line in said), most=str(most)
+        )
         try:
             written = draft(self.options.generator, prompt, max_tokens=self.options.max_tokens).text
         except GeneratorError:

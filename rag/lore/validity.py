@@ -32,9 +32,8 @@ def validity(relation: Relation, statement: Statement, mentions: Sequence[Mentio
     if relation.name == "plans":
         return Validity(told, when.end if when else until)
     if relation.event:
-        return _event(
-            when and Validity(when.start, when.end), since, until, told, over=statement.tense in {"past", "perfect"}
-        )
+        span = Validity(when.start, when.end) if when else None
+        return _event(span, since, until, told, over=statement.tense in {"past", "perfect"})
     if relation.negated and relation.ended:
         return Validity(min(since or (when.start if when else told), told), None)
     if relation.ended or (statement.tense == "past" and not relation.began):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from indexes.memory_partition import NEVER, MemoryQuery, Partition
 from indexes.memory_rows import shown
-from indexes.memory_terms import B, K1, MEAN_LENGTH, Postings, digests_of, terms_of
+from indexes.memory_terms import K1, MEAN_LENGTH, B, Postings, digests_of, terms_of
 from indexes.memory_vectors import EXACT_ROWS, Vectors
 
 WORDS = st.lists(st.sampled_from(["kiln", "glaze", "cobalt", "nine"]), max_size=6)

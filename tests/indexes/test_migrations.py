@@ -60,7 +60,10 @@ def old(tmp_path: Path) -> Path:
 
 def columns(path: Path) -> dict[str, set[str]]:
     with closing(sqlite3.connect(path)) as db:
-        names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        names = [
+            row[0]
+            for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        ]
         return {name: {row[1] for row in db.execute(f"PRAGMA table_info({name})")} for name in names}
 
 

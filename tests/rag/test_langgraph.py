@@ -141,7 +141,9 @@ def test_values_are_recalled_by_memorys_other_doors_and_derive_nothing(store: Lo
 def test_consolidation_leaves_values_alone(store: LoremillStore, mill: Loremill) -> None:
     store.put(("n",), "1", {"text": "The kiln is red."})
     store.put(("n",), "2", {"text": "The kiln is red."})
-    store.put(("n",), "3", {"text": " ".join(f"Kiln {number} was fired at {900 + number} degrees." for number in range(9))})
+    store.put(
+        ("n",), "3", {"text": " ".join(f"Kiln {number} was fired at {900 + number} degrees." for number in range(9))}
+    )
     before = store.search(())
     mill.memory.consolidate(principal=ALICE, policy=Policy(summarise_after=timedelta(microseconds=1)))
     assert store.search(()) == before

@@ -147,6 +147,11 @@ def test_eight_agents_writing_and_reading_at_once_lose_nothing(open_mill: Callab
         assert set(recalled(mill, "agent wrote", CAROL, top_k=100, kinds=["episode"])) == expected
 
 
+def test_as_many_as_are_asked_for_come_back(mill: Loremill) -> None:
+    mill.memory.remember([{"content": f"Note {number} on glazes"} for number in range(150)], principal=ALICE)
+    assert len(mill.memory.recall("glazes", principal=ALICE, top_k=140, kinds=["episode"])) == 140
+
+
 # -- scopes ------------------------------------------------------------------------------------------------------------
 
 

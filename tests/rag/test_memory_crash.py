@@ -90,7 +90,7 @@ def test_after_kills_all_that_was_acknowledged_is_there_and_nothing_half_forgott
         mill.memory.recall("live", principal=ALICE)
         assert mill.memory.settle(60)
         for name in sorted(said.keys() - gone - doomed)[:5]:
-            found = mill.memory.recall(f"Tok{said[name]}ville", principal=ALICE, top_k=5, kinds=["episode"])
+            found = mill.memory.recall(f"Tok{said[name]}ville", principal=ALICE, top_k=1000, kinds=["episode"])
             assert name in {item.id for item in found}
         half = {name for name in doomed if mill.memory.get(name, principal=ALICE) is None}
     with closing(sqlite3.connect(home / "tenants" / "halden" / "catalog.db")) as db:

@@ -285,7 +285,9 @@ def test_a_malformed_question_is_refused(client: TestClient, alice: Headers) -> 
         assert reply.status_code == status, (change, reply.text)
 
 
-def test_consolidation_reports_what_it_did_and_again_does_nothing(client: TestClient, alice: Headers, mill: Loremill) -> None:
+def test_consolidation_reports_what_it_did_and_again_does_nothing(
+    client: TestClient, alice: Headers, mill: Loremill
+) -> None:
     for number in range(6):
         said = f"The kiln number {number} was fired at {900 + number} degrees on that day."
         added(client, alice, [{"content": said, "time": "2024-03-01T10:00:00Z"}], run_id="old")

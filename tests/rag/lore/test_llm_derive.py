@@ -50,7 +50,10 @@ def server() -> Iterator[Scripted]:
 
 
 def deriver(server: Scripted, *replies: object) -> LlmDeriver:
-    steps = [reply if callable(reply) else says(reply if isinstance(reply, str) else json.dumps({"facts": reply})) for reply in replies]
+    steps = [
+        reply if callable(reply) else says(reply if isinstance(reply, str) else json.dumps({"facts": reply}))
+        for reply in replies
+    ]
     return LlmDeriver(LlmOptions(server.generator(*steps, retries=0)))
 
 
@@ -109,7 +112,9 @@ def test_what_a_rule_found_already_is_not_added_in_other_words(server: Scripted)
 
 def test_a_model_cannot_close_what_is_known_by_calling_a_relation_single(server: Scripted) -> None:
     said = episodes("Jazz and me, that is a love story.")
-    (draft,) = deriver(server, [fact(relation="love story", value="jazz", text="Caroline has a love story with jazz.", single=True)])(said) or [None]
+    (draft,) = deriver(
+        server, [fact(relation="love story", value="jazz", text="Caroline has a love story with jazz.", single=True)]
+    )(said) or [None]
     assert draft is None or not draft.single
 
 
