@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cached_property
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from indexes.errors import (
@@ -16,6 +17,7 @@ from indexes.errors import (
     ConfigError,
     DependencyMissing,
     LoremillError,
+    MemoryNotFound,
     PromotionRefused,
     ProviderError,
     ReleaseNotFound,
@@ -26,7 +28,12 @@ from indexes.vocabulary import Hit, Principal
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.generate import Usage
 
+if TYPE_CHECKING:
+    from rag.remote_memory import RemoteMemory
+
 _T = TypeVar("_T")
+_TOLD = (Busy, CollectionNotFound, MemoryNotFound, PromotionRefused, ReleaseNotFound, TooLarge, UnsupportedFilter)
+"""Errors that a problem document tells by name."""
 
 
 class RemoteLoremill:
@@ -119,6 +126,13 @@ class RemoteLoremill:
         """Serve under the settings of before and return the move's JSON; errors as `Loremill.rollback`. Takes a curator's token."""
         return self._post("/v1/releases/rollback", {"collection": collection, "reason": reason, "to": to})
 
+    @cached_property
+    def memory(self) -> RemoteMemory:
+        """Memory on the server, with the methods of `Loremill.memory`."""
+        from rag.remote_memory import RemoteMemory
+
+        return RemoteMemory(self._memory_request)
+
     def close(self) -> None:
         self._client.close()
 
@@ -131,11 +145,12 @@ class RemoteLoremill:
         self.close()
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        try:
-            content = json.dumps(body, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"an argument cannot be sent: {error}") from error
-        return self._send("POST", path, content=content, headers={"Content-Type": "application/json"})
+        return self._send("POST", path, **_json(body))
+
+    def _memory_request(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return self._send(method, path, params=params, **({} if body is None else _json(body)))
 
     def _get(self, path: str, params: dict[str, str]) -> dict[str, Any]:
         return self._send("GET", path, params=params)
@@ -153,25 +168,42 @@ class RemoteLoremill:
             data = None
         if response.is_success and isinstance(data, dict):
             return data
-        raise _error(response, data if isinstance(data, dict) else {})
+        raise error_of(
+            response.status_code,
+            data if isinstance(data, dict) else {},
+            reason=response.reason_phrase,
+            retry_after=response.headers.get("retry-after", ""),
+        )
 
 
-def _error(response: Any, problem: Mapping[str, Any]) -> LoremillError:
-    """Return the error that the server's problem document names, else the one that fits its status."""
-    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
-    status = response.status_code
+def _json(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what sends the body as JSON."""
+    try:
+        content = json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"an argument cannot be sent: {error}") from error
+    return {"content": content, "headers": {"Content-Type": "application/json"}}
+
+
+def error_of(status: int, problem: Mapping[str, Any], *, reason: str = "", retry_after: str = "") -> LoremillError:
+    """Return the error that a server's problem document names, else the one that fits its status.
+
+    Args:
+        reason: the status in words, for an answer that is no problem document.
+        retry_after: that header.
+    """
+    detail = str(problem.get("detail") or problem.get("title") or reason)
     if status in (401, 403):
         return AccessDenied(None, detail)
-    for kind in (Busy, CollectionNotFound, PromotionRefused, ReleaseNotFound, TooLarge, UnsupportedFilter):
+    for kind in _TOLD:
         if problem.get("type") == f"urn:loremill:error:{kind.__name__}":
             return kind(detail)
     if status == 404:
         return CollectionNotFound(detail)
     if status in (400, 413, 422):
         return ConfigError(detail)
-    wait = response.headers.get("retry-after", "")
     return ProviderError(
-        f"the server answered {status}: {detail}", retry_after_s=float(wait) if wait.isdigit() else None
+        f"the server answered {status}: {detail}", retry_after_s=float(retry_after) if retry_after.isdigit() else None
     )
 
 

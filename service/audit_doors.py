@@ -14,6 +14,7 @@ from eval.audit.canaries import sung
 from eval.audit.search_doors import ALL, any_words
 from eval.audit.world import Document
 from service.audit_http import Http
+from service.audit_memory import wire_doors
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -226,6 +227,9 @@ _DOORS: dict[str, tuple[Callable[[Http, Trial], None], float]] = {
 
 
 def http_doors(mill: Loremill) -> dict[str, tuple[Door, float]]:
-    """Return the doors of the HTTP application over `mill`, each with its weight."""
+    """Return the doors of the HTTP application over `mill`, of MCP and of the command line, each with its weight."""
     http = Http(mill)
-    return {name: (partial(door, http), weight) for name, (door, weight) in _DOORS.items()}
+    return {
+        **{name: (partial(door, http), weight) for name, (door, weight) in _DOORS.items()},
+        **wire_doors(mill, http),
+    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.audit import Trial
 from eval.audit.world import Person
+from indexes.errors import LoremillError
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -27,6 +28,10 @@ class Reply:
         return json.loads(self.text)
 
 
+class ToolFailed(LoremillError):
+    """A tool of MCP answered with an error."""
+
+
 class Http:
     """The application over a mill. Its worker is not started: what is handed over for later stays queued."""
 
@@ -36,7 +41,8 @@ class Http:
         from service.http import create_app
 
         self._mill = mill
-        self._client = TestClient(create_app(mill), raise_server_exceptions=False)
+        self._app = create_app(mill)
+        self._client = TestClient(self._app, raise_server_exceptions=False)
         self._keys: dict[tuple[Person, str], str] = {}
 
     def ask(
@@ -55,6 +61,27 @@ class Http:
         trial.hear((reply.text, reply.headers), said=(path, more))
         trial.expect(f"server errors of {method} {path}", reply.status // 100 == 5, False)
         return reply
+
+    def call_tool(self, trial: Trial, name: str, **arguments: Any) -> Any:
+        """Call a tool of MCP as the trial's person; what comes back is heard, and a defect is wrong.
+
+        Raises:
+            ToolFailed: the tool did.
+        """
+        from starlette.testclient import TestClient
+
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        headers = self.headers(trial.person, "reader") | {"Accept": "application/json, text/event-stream"}
+        self._app.router.lifespan_context = lambda app: app.state.mcp.run()  # and no worker
+        with TestClient(self._app, raise_server_exceptions=False) as client:
+            response = client.post("/mcp", json=asked, headers=headers)
+        trial.hear((response.text, dict(response.headers)), said=arguments)
+        trial.expect(f"status of the tool {name}", response.status_code, 200)
+        result = response.json()["result"]
+        if result.get("isError"):
+            trial.expect(f"defects of the tool {name}", "the server failed" in response.text, False)
+            raise ToolFailed(result["content"][0]["text"])
+        return result["structuredContent"]
 
     def _somebody_else(self, trial: Trial) -> Person:
         return next(one for one in trial.world.people if one.tenant == trial.person.tenant and one != trial.person)

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from indexes.directory import Identity, Role
 from indexes.errors import AccessDenied
 from indexes.vocabulary import Principal
+from rag.auditing import Caller
 from service.evaluation_worker import EvaluationWorker
 from service.telemetry import Metrics
 from service.worker import IngestionWorker
@@ -40,6 +41,12 @@ def the_evaluation_worker(request: Request) -> EvaluationWorker:
 def the_identity(request: Request) -> Identity:
     """Return who the request speaks for, with role and actor."""
     return cast(Identity, request.state.identity)
+
+
+def caller_of(identity: Identity) -> Caller:
+    """Return how the audit log names the way an identity came in: a key, a token or, without either, the command line."""
+    via = "token" if identity.key_id.startswith("jwt:") else f"key:{identity.key_id}" if identity.key_id else "cli"
+    return Caller(via, identity.actor)
 
 
 def who_asks(request: Request) -> Principal:

@@ -21,6 +21,8 @@ from service import (
     cli_eval,
     cli_feedback,
     cli_ingest,
+    cli_mcp,
+    cli_memory,
     cli_release,
     cli_serve,
     render,
@@ -124,11 +126,13 @@ app.add_typer(cli_admin.principals, name="principals")
 app.add_typer(cli_admin.keys, name="keys")
 app.add_typer(cli_acl.acl, name="acl")
 app.add_typer(cli_release.release, name="release")
+app.add_typer(cli_memory.memory, name="memory")
 app.add_typer(cli_audit.audit, name="audit")
 app.add_typer(cli_erase.erase, name="erase")
 app.add_typer(cli_eval.evaluation, name="eval")
 app.add_typer(cli_feedback.feedback, name="feedback")
 app.command("serve")(cli_serve.serve)
+app.command("mcp")(cli_mcp.mcp)
 app.command("doctor")(cli_serve.doctor)
 
 

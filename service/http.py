@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
 from starlette.types import Scope
 
 from service import (
@@ -19,6 +20,7 @@ from service import (
     routes_evaluations,
     routes_feedback,
     routes_ingestions,
+    routes_memories,
     routes_query,
     routes_releases,
     routes_system,
@@ -26,6 +28,8 @@ from service import (
 from service.auth import bearer
 from service.evaluation_worker import EvaluationWorker
 from service.identify import Identifier
+from service.mcp import PATH as MCP
+from service.mcp import McpEndpoint
 from service.middleware import Authentication, BodyLimit, RequestContext
 from service.telemetry import Metrics
 from service.tokens import token_verifier
@@ -61,9 +65,12 @@ def create_app(mill: Loremill) -> FastAPI:
     for router in (
         routes_query.router, routes_chat.router, routes_documents.router, routes_ingestions.router, routes_audit.router,
         routes_releases.router, routes_feedback.router, routes_evaluations.router, routes_erasures.router,
+        routes_memories.router,
     ):  # fmt: skip
         app.include_router(router, dependencies=[Depends(bearer)], responses=problems.declared(*_ANYWHERE))
     app.include_router(routes_system.router)
+    app.state.mcp = McpEndpoint(mill, max_bytes=QUERY_BYTES)
+    app.router.routes.append(Route(MCP, app.state.mcp))
     problems.install(app)
     _declare_problem(app)
     # The last added is the first to see a request.
@@ -76,12 +83,13 @@ def create_app(mill: Loremill) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The workers live as long as the application."""
+    """The workers and the session manager of MCP live as long as the application."""
     workers: tuple[Worker, ...] = (app.state.worker, app.state.evaluation_worker)
     for worker in workers:
         worker.start()
     try:
-        yield
+        async with app.state.mcp.run():
+            yield
     finally:
         for worker in workers:
             await run_in_threadpool(worker.close)

@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexes.directory import Identity
 from indexes.errors import LoremillError
-from rag.auditing import Caller, caller
+from rag.auditing import caller
+from service.auth import caller_of
 from service.identify import Identifier
 from service.problems import of_error, problem
 from service.telemetry import Metrics
@@ -109,7 +110,7 @@ class BodyLimit:
 
 
 class Authentication:
-    """Asks for a valid key or token on every path under `/v1/` before the body is read, so that no route can forget to."""
+    """Asks for a valid key or token on every path under `/v1/` and at `/mcp` before the body is read, so that no route can forget to."""
 
     def __init__(self, app: ASGIApp, identifier: Identifier, mill: Loremill) -> None:
         self.app = app
@@ -117,7 +118,7 @@ class Authentication:
         self._mill = mill
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or not _is_closed(scope["path"]):
             await self.app(scope, receive, send)
             return
         try:
@@ -129,8 +130,7 @@ class Authentication:
             await _unauthorized()(scope, receive, send)
             return
         scope.setdefault("state", {})["identity"] = identity
-        via = "token" if identity.key_id.startswith("jwt:") else f"key:{identity.key_id}"
-        before = caller.set(Caller(via, identity.actor))
+        before = caller.set(caller_of(identity))
         try:
             if identity.actor is not None:
                 await run_in_threadpool(self._mill.acted_as, identity.principal)
@@ -146,6 +146,10 @@ class Authentication:
         if identity is None or not wanted:
             return identity
         return self._identifier.act_as(identity, wanted[0].encode("latin-1") if len(wanted) == 1 else b"")
+
+
+def _is_closed(path: str) -> bool:
+    return path.startswith("/v1/") or path == "/mcp" or path.startswith("/mcp/")
 
 
 def _unauthorized() -> JSONResponse:

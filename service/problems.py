@@ -53,17 +53,22 @@ def problem(
 
 def of_error(error: LoremillError) -> JSONResponse:
     """Return an error of ours as a problem. A 500 or 502 goes to the log: it could name our files or hosts."""
-    inner = error.http_status >= 500 and not isinstance(error, DependencyMissing)
-    if inner:
-        log.error("%s: %s", type(error).__name__, error, exc_info=error)
     wait = error.retry_after_s if isinstance(error, ProviderError) else None
     return problem(
         error.http_status,
         title=error.title,
-        detail="the server's log says more" if inner else str(error),
+        detail=shown(error),
         kind=type(error).__name__,
         headers=None if wait is None else {"Retry-After": str(max(1, round(wait)))},
     )
+
+
+def shown(error: LoremillError) -> str:
+    """Return what a caller over the wire may read of an error; the log has the rest."""
+    if error.http_status < 500 or isinstance(error, DependencyMissing):
+        return str(error)
+    log.error("%s: %s", type(error).__name__, error, exc_info=error)
+    return "the server's log says more"
 
 
 def not_found() -> JSONResponse:

@@ -26,6 +26,11 @@ def deactivated(trial: Trial) -> None:
             outcome(trial.mill.documents, collection=trial.collection, principal=held),
             outcome(trial.mill.document, trial.any_document().document_id, collection=trial.collection, principal=held),
             outcome(trial.mill.collections, principal=held),
+            outcome(trial.mill.memory.recall, "memo", principal=held),
+            outcome(trial.mill.memory.list, principal=held),
+            outcome(trial.mill.memory.get, "0" * 32, principal=held),
+            outcome(trial.mill.memory.remember, "It was me.", principal=held),
+            outcome(trial.mill.memory.forget, scope="user", principal=held),
         }
     finally:
         directory.activate(trial.person.name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from eval.audit.canaries import sung
+from eval.audit.lore import Memory, may_recall
 from eval.oracle import Rights
 from indexes.vocabulary import Principal
 
@@ -82,6 +83,8 @@ class World:
     origin: dict[str, str] = field(default_factory=dict)
     gone: list[Document] = field(default_factory=list)
     texts: set[str] = field(default_factory=set)
+    memories: dict[str, Memory] = field(default_factory=dict)
+    forgotten: list[Memory] = field(default_factory=list)
 
     @property
     def tenants(self) -> list[str]:
@@ -137,7 +140,26 @@ class World:
 
     def allowed(self, person: Person) -> frozenset[str]:
         """Return all canaries that the person may see."""
-        return _union(document.canaries for document in self.readable(person))
+        documents = _union(one.canaries for one in self.readable(person))
+        return documents | _union(one.canaries for one in self.recalled(person))
+
+    # -- memory ------------------------------------------------------------------------------------------------------
+
+    def recalled(self, person: Person) -> list[Memory]:
+        """Return what the person may recall at this moment, in any session."""
+        return [one for one in self.memories.values() if may_recall(one, person, self)]
+
+    def keep(self, memory: Memory) -> None:
+        """It is remembered from now on."""
+        self.memories[memory.item_id] = memory
+        self.texts |= sung((memory.text, memory.mark))
+        self.origin |= dict.fromkeys(memory.canaries, f"memory {memory.item_id}")
+
+    def forget(self, item_id: str) -> None:
+        """It and the copies that were shared of it are gone from now on."""
+        for name in [one.item_id for one in self.memories.values() if one.source == item_id]:
+            self.forget(name)
+        self.forgotten.append(self.memories.pop(item_id))
 
 
 def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:

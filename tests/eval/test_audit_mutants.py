@@ -14,6 +14,7 @@ import pytest
 
 from eval.audit import DOORS, MODEL_DOORS, PARROT, LeakAudit, audit_leaks, parrot
 from eval.audit.run import TRIALS_AN_OPERATION
+from indexes import memory_rows
 from indexes.access import AccessFilter
 from indexes.builds import Build
 from indexes.catalog import Catalog
@@ -23,16 +24,18 @@ from indexes.errors import ConfigError, ReleaseNotFound
 from indexes.faiss import FaissIndex
 from indexes.lexical import LexicalIndex, idf
 from indexes.membership import Membership
+from indexes.memory_index import MemoryIndex
 from indexes.minilm import MiniLM
 from indexes.vectors import Found
 from indexes.vocabulary import Principal
-from rag import rating
+from rag import memory_rooms, rating
 from rag.guard import Guard
 from rag.history import History
 from rag.inbox import Inbox
 from rag.loremill import Loremill
 from rag.retrieve import Retriever, SearchResult
 from rag.serving import Serving
+from service import mcp, routes_memories
 from service.audit_doors import http_doors
 from service.identify import Identifier
 
@@ -376,6 +379,41 @@ def the_plan_counts_every_row(patch: Patch) -> None:
         return [replace(one, plan=replace(one.plan, readable=len(self))) for one in found]
 
     patch.setattr(FaissIndex, "search", search)
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+
+@mutant("memory remember", "memory recall")
+def memorys_search_is_not_filtered(patch: Patch) -> None:
+    widen(patch, MemoryIndex, "candidates")
+
+
+@mutant("memory remember", "memory refusals")
+def a_memory_is_given_to_who_knows_its_id(patch: Patch) -> None:
+    whole = memory_rows.current
+    patch.setattr(memory_rows, "current", lambda db, item_id, *, access: whole(db, item_id, access=everything(access)))
+
+
+@mutant("memory remember")
+def everyone_may_write_in_every_scope(patch: Patch) -> None:
+    patch.setattr(memory_rooms, "check_writer", lambda *_: None)
+
+
+@mutant("memory remember", "http memory names")
+def names_in_a_body_are_not_compared_with_the_key(patch: Patch) -> None:
+    patch.setattr(routes_memories, "_scope_of", lambda principal, user_id, agent_id: None)
+
+
+@mutant("memory remember", "mcp memory recall")
+def tools_answer_as_whoever_called_first(patch: Patch) -> None:
+    whole, first = mcp._who_requests, list[Identity]()
+
+    def who(context: Any) -> Identity:
+        first.append(whole(context))
+        return first[0]
+
+    patch.setattr(mcp, "_who_requests", who)
 
 
 @pytest.mark.parametrize(("mutate", "doors"), MUTANTS.items(), ids=lambda one: getattr(one, "__name__", " "))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,8 +23,9 @@ from indexes.minilm import MiniLM
 from rag import Hit, Loremill, Principal
 from rag.answer import Answer
 from rag.remote import RemoteLoremill
+from tests.serving import serving
 
-uvicorn = pytest.importorskip("uvicorn", reason="the extra `service` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `service` is not installed")
 http = pytest.importorskip("service.http", reason="the extra `service` is not installed")
 
 DOCS = {
@@ -51,24 +49,6 @@ class Place:
 
     def connect(self, who: str) -> RemoteLoremill:
         return Loremill.connect(self.url, token=self.keys[who])
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve an application on a free port, from a thread."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 30
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=30)
 
 
 @pytest.fixture(scope="module")
