@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eval.audit import Trial
+from eval.audit.trial import ToolFailed
 from eval.audit.world import Person
-from indexes.errors import LoremillError
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -26,10 +26,6 @@ class Reply:
     @property
     def json(self) -> Any:
         return json.loads(self.text)
-
-
-class ToolFailed(LoremillError):
-    """A tool of MCP answered with an error."""
 
 
 class Http:

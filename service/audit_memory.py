@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from eval.audit import Door, Trial
 from eval.audit.memory_doors import memory_doors
 from eval.audit.search_doors import any_words
+from eval.audit.trial import ToolFailed
 from indexes.errors import LoremillError
 from rag.lore.items import Episode, MemoryItem, Receipt
 from rag.lore.wire import from_json, to_json
 from rag.remote import error_of
 from rag.remote_memory import RemoteMemory
-from service.audit_http import Http, ToolFailed
+from service.audit_http import Http
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill

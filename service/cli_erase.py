@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from rag.auditing import OPERATOR
 from service import render
 from service.console import Home, Json, Tenant, emit, opened
 
@@ -38,6 +37,8 @@ def erase_now(
     """
     if context.invoked_subcommand is not None:
         return
+    from rag.auditing import OPERATOR
+
     with opened(home) as mill:
         who = None if as_ is None else mill.directory.resolve(as_)
         done = mill.erase(

@@ -9,10 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from indexes.errors import ConfigError, ConfigFileError
-from rag.lore.wire import to_json
 from service import render, render_memory
 from service.console import As, Home, Json, emit, opened, split_list, unicode_text
 from service.where_option import parse_where
+
+
+def to_json(value: Any) -> Any:
+    """As `rag.lore.wire.to_json`, which is loaded once a command is known."""
+    from rag.lore import wire
+
+    return wire.to_json(value)
+
 
 memory = typer.Typer(help="What is remembered, for whom, since when.", no_args_is_help=True)
 

@@ -98,7 +98,7 @@ def refusals(way: WayIn, trial: Trial) -> None:
             trial.hear(words, said=asked)
             outcomes.append((kind, words.replace(asked, "ID")))
         trial.expect(f"{ask} of {name}", outcomes[0], outcomes[1])
-    trial.expect("it stands", name in trial.world.memories, _stands(trial, name))
+    trial.expect("people who may read it and do not find it", _missed(trial, name), [])
 
 
 def forget(way: WayIn, trial: Trial) -> None:
@@ -176,13 +176,14 @@ def _at(trial: Trial, name: str) -> str:
     return trial.world.memories[name].scope
 
 
-def _stands(trial: Trial, name: str) -> bool:
-    """Whether the mill still has the item, as far as anybody can tell."""
-    return any(
-        trial.mill.memory.get(name, principal=trial.mill.directory.resolve(one.name)) is not None
+def _missed(trial: Trial, name: str) -> list[str]:
+    """Return who may read the item and does not get it; of a team that has no member left, nobody."""
+    return [
+        one.name
         for one in trial.world.people
         if name in {memory.item_id for memory in trial.world.recalled(one)}
-    )
+        and trial.mill.memory.get(name, principal=trial.mill.directory.resolve(one.name)) is None
+    ]
 
 
 class Library:

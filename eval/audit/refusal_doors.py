@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from os import SEEK_END
+from pathlib import Path
 from typing import Any
 
 from eval.audit.canaries import sung
 from eval.audit.search_doors import any_words, chunk_ids
-from eval.audit.trial import Door, Trial
+from eval.audit.trial import Door, ToolFailed, Trial
 from indexes.errors import LoremillError
 
 _TAIL_BYTES = 100_000
@@ -56,13 +57,21 @@ def audit_log(trial: Trial) -> None:
     hits = trial.mill.search(query, collection=trial.collection, principal=trial.principal, top_k=5)
     trial.hear(hits, said=query)
     folder = trial.mill.home / "tenants" / trial.person.tenant / "audit"
-    with max(folder.glob("*.jsonl")).open("rb") as file:
-        file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
-        tail = file.read()
+    segment = max(folder.glob("*.jsonl"))
+    tail = _tail(segment)
     seen = json.loads(tail.splitlines()[-1])
     trial.expect("who the log says has searched", seen["subject"], trial.person.subject)
     trial.expect("chunks in the log", [chunk["chunk_id"] for chunk in seen["chunks"]], chunk_ids(hits))
-    trial.expect("texts in the log", sung(tail) & trial.world.texts, set())
+    beside = segment.with_suffix(".texts")  # where questions would lie
+    trial.expect(
+        "texts in the log", sung(tail + (_tail(beside) if beside.exists() else b"")) & trial.world.texts, set()
+    )
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
+        return file.read()
 
 
 def refusals(trial: Trial) -> None:
@@ -87,7 +96,7 @@ def outcome(do: Callable[..., Any], *arguments: Any, **more: Any) -> tuple[str, 
     """Return what came of a call: the class and the words of the error, or `done` and the result."""
     try:
         return "done", repr(do(*arguments, **more))
-    except LoremillError as error:
+    except (LoremillError, ToolFailed) as error:
         return type(error).__name__, str(error)
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rag.loremill import Loremill
 
 
+class ToolFailed(Exception):
+    """A way in that knows no error of ours answered with an error."""
+
+
 @dataclass
 class Trial:
     """What a door works with, and what it reports to: `hear` for what came out, `expect` for what should have."""
