@@ -25,7 +25,7 @@ from rag.words import content_words
 
 MAX_SENTENCES = 3
 _SCREENED = 20
-_READ = 12
+_READ = 8
 _COVERED = 2
 _COSINE, _SHARE, _SHARE_AROUND, _PASSAGE, _CROSS = 0.7, 0.5, 0.5, 1.0, 0.1
 _ASKED, _CODES, _YEAR, _SUPERSEDED, _OLDER = 0.3, 0.3, 0.2, -0.4, -0.1
@@ -77,7 +77,7 @@ def extract(
         passages: best first; only they are looked at.
         today: what is superseded from a later day on is still in force.
         limit: most sentences, at least 1; fewer where the next is much worse.
-    Cost: embeds at most 21 short texts, reads at most 12, compares 2 word by word.
+    Cost: embeds at most 21 short texts, reads at most 8, compares 2 word by word.
     """
     asked = read_question(question)
     weights = _weights(question, passages)

@@ -1,7 +1,7 @@
 """Planted regressions: does the gate fail each of them, for the metric that it harms, and pass what is better?
 
     python -m eval.bench.planted [--data data/company] [--only NAME] [--questions N]
-    python -m eval.bench.planted --data ../shared/data/scifact
+    python -m eval.bench.planted --data ../shared/data/scifact [--documents 1000]
 
 A folder with a corpus.jsonl is read as a BEIR set: its test queries are the questions, and one group alone may read every third document.
 Exits with 1 where a verdict is not the one that the plant deserves. One gate takes as long as asking every question twice.
@@ -74,20 +74,29 @@ def company(mill: Loremill, data: Path) -> World:
     return World(dataset, GATES, ("group:sales", "group:finance"), "answer_containment", CANARIES[:3], oracle)
 
 
-def beir(mill: Loremill, data: Path) -> World:
-    """Ingest a BEIR set of which every third document is for insiders; a question is asked by the others where they may read its documents."""
+def beir(mill: Loremill, data: Path, most: int) -> World:
+    """Ingest a BEIR set of which every third document is for insiders; a question is asked by the others where they may read its documents.
+
+    Args:
+        most: documents; the judged ones all the same, and of the others the first.
+    """
     need(data, "queries.jsonl", "qrels/test.tsv")
-    inside = set()
+    qrels = read_qrels(data / "qrels" / "test.tsv")
+    asked = {document for judged in qrels.values() for document in judged}
+    spare, inside = most - len(asked), set()
     with tempfile.TemporaryDirectory(prefix="loremill-bench-") as folder:
         with (data / "corpus.jsonl").open("rb") as lines, (Path(folder) / "corpus.jsonl").open("w") as copy:
             for number, row in enumerate(map(json.loads, lines)):
+                spare -= row["_id"] not in asked
+                if spare < 0 and row["_id"] not in asked:
+                    continue
                 if number % 3 == 0:
                     inside.add(row["_id"])
                     row["acl"] = {"allow": [INSIDERS]}
                 copy.write(json.dumps(row) + "\n")
         mill.ingest(folder, collection=COLLECTION, tenant=TENANT, allow=["everyone"], format="beir")
     queries, samples = read_queries(data / "queries.jsonl"), []
-    for name, judged in read_qrels(data / "qrels" / "test.tsv").items():
+    for name, judged in qrels.items():
         relevant = tuple(document for document, grade in judged.items() if grade > 0)
         asker = f"{TENANT}/user:reader,{INSIDERS if inside & set(relevant) else READERS}"
         samples.append(Sample(name, queries[name], reference_document_ids=relevant, principal=asker))
@@ -229,10 +238,10 @@ def hold(mill: Loremill, plant: Plant, world: World) -> list[object]:
     return [plant.name, result.verdict, ", ".join(decided), result.needed or "", seconds, right]
 
 
-def measure(data: Path, home: Path | None, only: str, questions: int | None) -> Iterator[list[object]]:
+def measure(data: Path, home: Path | None, only: str, questions: int | None, documents: int) -> Iterator[list[object]]:
     """Ingest the data and yield a row for each plant."""
     with open_home(home) as mill:
-        world = (beir if (data / "corpus.jsonl").exists() else company)(mill, data)
+        world = beir(mill, data, documents) if (data / "corpus.jsonl").exists() else company(mill, data)
         world = replace(world, dataset=Dataset(world.dataset.name, world.dataset.samples[:questions]))
         for plant in PLANTS:
             if only in plant.name:
@@ -243,9 +252,10 @@ def main() -> None:
     arguments = parser(__doc__, data="data/company")
     arguments.add_argument("--only", default="", help="plants whose name has this")
     arguments.add_argument("--questions", type=int, help="only the first N")
+    arguments.add_argument("--documents", type=int, default=1_000_000, help="of a BEIR set, about so many")
     given = arguments.parse_args()
     rows = []
-    for row in measure(given.data, given.home, given.only, given.questions):
+    for row in measure(given.data, given.home, given.only, given.questions, given.documents):
         rows.append(row)
         print(row, flush=True)
     print(table(("plant", "verdict", "metrics that decided", "needed", "seconds", "as it should be"), rows))
