@@ -104,3 +104,13 @@ def test_ratings_of_answers_from_an_erased_document_go_with_it(mill: Loremill) -
     assert done.receipt.counts["ratings"] == 1
     assert done.found == ()
     assert left(mill, "20 weeks for every employee") == []
+
+
+def test_what_an_agent_has_forgotten_is_in_no_file_and_its_receipt_verifies(mill: Loremill) -> None:
+    mill.memory.remember("My locker's word is Zanzibarquokka17.", principal=ALICE)
+    mill.memory.remember("I like tea.", principal=ALICE)
+    mill.memory.settle()
+    assert left(mill, "Zanzibarquokka17") != []
+    receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
+    assert left(mill, "Zanzibarquokka17") == []
+    assert mill.verify_erasure(receipt.id).ok
