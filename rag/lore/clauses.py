@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rag.lore.belongings import turned
 from rag.lore.english import (
     ABOUT_THE_TALK,
     ADVERBS,
@@ -183,7 +184,7 @@ def _clause(part: str, kin: dict[str, str]) -> Clause | None:
         return None
     if (pronoun := _PERSONAL.match(part)) and (person := kin.get(pronoun[1].lower())):
         return Clause("", person + part[pronoun.end() :])
-    part = _with_subject(part)
+    part = _with_subject(turned(part))
     behind = _BEHIND.match(part)
     subject = _SUBJECT.search(part, behind.end() if behind else 0)
     if subject is None:

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ingest.injection import tainted_spans
+from rag.lore.belongings import set_for
 from rag.lore.clauses import Clause, clauses
 from rag.lore.drafting import NOBODY, Said, as_draft, dated, sentence
 from rag.lore.english import STATES, UNNAMED
 from rag.lore.items import Episode, FactDraft, Kind, Role
-from rag.lore.relations import Relation, relation_of
+from rag.lore.relation import Relation, without_now
+from rag.lore.relations import relation_of
 from rag.lore.rewrite import third_person
 from rag.lore.spans import Grain
 from rag.lore.statements import Statement, gushes, read, specific, worth
@@ -33,6 +35,7 @@ _DOING = re.compile(
     r"(?:creating|helping|making|seeing|being|getting|having|giving|bringing|inspiring|sharing|supporting|learning|trying)\b",
     re.IGNORECASE,
 )
+_CLOCK = re.compile(r"(?: (?:at|around|about|from) [\w.: ]{1,20})?", re.IGNORECASE)
 _DEFINITE = re.compile(r"(?:all )?(?:the|this|that|these|those)\b", re.IGNORECASE)
 _TASTES = frozenset({"likes", "dislikes", "plans", "has"})
 
@@ -89,7 +92,10 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
     statement = read(said.bare)
     if statement is None:
         return
-    found = _birthday(said) or [one for one in relation_of(said.bare) if _enough(one, statement, said, other)]
+    found = _birthday(said)
+    if not found and (found := _on_a_day(clause, said)):
+        said = replace(said, mentions=())  # the date is what is stated, and does not say how long that holds
+    found = found or [one for one in relation_of(said.bare) if _enough(one, statement, said, other)]
     if not found and worth(statement, dated=bool(said.mentions), other=other):
         found = [_by_verb(statement)]
     if not found:
@@ -133,13 +139,23 @@ def _birthday(said: Said) -> list[Relation]:
     return [Relation(f"{of} birthday".strip().lower(), when.label.rsplit(" ", 1)[0], True, importance=0.9)]
 
 
+def _on_a_day(clause: Clause, said: Said) -> list[Relation]:
+    """The day of something that the speaker has ahead: "my flight is on 3 March at ten"."""
+    if len(said.mentions) != 1 or said.mentions[0].span.grain is not Grain.DAY or clause.lead:
+        return []
+    (when,) = said.mentions
+    after = clause.text[when.end :]
+    found = set_for(clause.text[: when.start], f"{when.span.label}{after}") if _CLOCK.fullmatch(after) else None
+    return [found] if found else []
+
+
 def _by_verb(statement: Statement) -> Relation:
     """The relation that a statement has by its verb alone."""
     mine = statement.subject if statement.subject.lower() not in {"i", "we"} else ""
     event = statement.tense != "present" and not (statement.tense == "perfect" and statement.verb in STATES)
     return Relation(
         f"{mine} {statement.verb}".strip(),
-        statement.rest.strip(" ,."),
+        without_now(statement.rest),
         negated=statement.negated,
         kind=Kind.FACT,
         importance=0.5,

@@ -9,7 +9,7 @@ from datetime import datetime
 from rag.lore.dates import Mention, find_dates
 from rag.lore.english import AHEAD
 from rag.lore.items import Episode, FactDraft
-from rag.lore.relations import Relation
+from rag.lore.relation import Relation
 from rag.lore.statements import Statement
 from rag.lore.validity import validity
 
