@@ -50,10 +50,12 @@ _FROM = r"(?: (?:up|down|over|back))?(?: from [^,;]+?)? to (?P<v>[^,;]+)"
 
 I_CHANGED = rf"^(?:i|we) (?:(?:have|had|just|now|recently|finally|also) )*(?:{_SET}) {_OF}{_FROM}"
 IT_CHANGED = rf"^{_OF} {_SHIFTED}{_FROM}"
-_SET_FOR = re.compile(
-    rf"^{_OF} (?:(?:has|have|is|are|was|were|got|been|now|just|due|set|planned|scheduled|booked|moves?|{_SET}) )+(?:(?:for|to|on|at|by) )*$",
-    re.IGNORECASE,
+_DUE = (
+    rf"(?:(?:has|have|will|be|is|are|was|were|got|been|now|just|due|set|planned|scheduled|booked|starts?|begins?|ends?|opens?|closes?|"
+    rf"takes place|moves?|{_SET}) )+(?:(?:for|to|on|at|by|in) )*$"
 )
+_SET_FOR = re.compile(rf"^{_OF} {_DUE}", re.IGNORECASE)
+_THING = re.compile(rf"^(?P<of>the [\w' .-]{{2,60}}?) {_DUE}", re.IGNORECASE)
 _TURNED = re.compile(
     r"^(?P<v>(?!(?:Here|There|This|That|These|Those|It|He|She|They|What|Who|One|Such)\b)[A-Z][\w'-]*(?: [A-Z][\w'-]*){0,3}) "
     r"(?P<be>is|are|has become|became)(?: now)? (?P<mine>(?:my|our) (?!own\b)[\w' -]{3,40})$"
@@ -79,9 +81,19 @@ def changed(match: re.Match[str]) -> list[Relation]:
 def set_for(before: str, date: str) -> Relation | None:
     """Return "my X is on DATE" and "my X was moved to DATE" as the date of X; None if what stands before the date says something else."""
     match = _SET_FOR.match(before)
-    if match is None or not _holdable(of := _held(match["of"])) or of.split()[-1] in _LIVING:
+    if (
+        match is None
+        or not _holdable(of := _held(match["of"]))
+        or of.split()[-1] in _LIVING | {"birthday", "anniversary"}
+    ):
         return None
     return Relation(of, date, _single(of), importance=0.8, began=True)
+
+
+def thing_of(before: str) -> str:
+    """Return what "the release of 4.2 is planned for DATE" gives a date to, from what stands before the date; empty where it is no such statement."""
+    match = _THING.match(before)
+    return match["of"].lower() if match else ""
 
 
 def mine(match: re.Match[str]) -> list[Relation]:

@@ -122,6 +122,16 @@ def clauses(text: str, *, other: str) -> Iterator[Clause]:
                     kin[pronoun] = f"my {match[1].lower()}"
 
 
+def statements_of_things(text: str) -> Iterator[Clause]:
+    """Return the sentences that begin with "the": statements of neither the speaker nor the listener, or what is only supposed."""
+    for sentence in sentences(text):
+        whole = FILLERS.sub("", expanded(_asserted(sentence)).rstrip(" .!,~"), count=1)
+        if TO_MEMORY.search(whole) or COMMANDS.search(whole):
+            return
+        if whole[:4].lower() == "the " and not HYPOTHETICAL.search(whole) and not ABOUT_THE_TALK.search(whole):
+            yield Clause("", whole)
+
+
 def _asserted(sentence: str) -> str:
     """What of a sentence is no question: "I got a dog, right?", "I got a dog - want to see him?"; empty where all is one."""
     if not sentence.endswith("?"):

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ingest.injection import tainted_spans
-from rag.lore.belongings import set_for
-from rag.lore.clauses import Clause, clauses
+from rag.lore.belongings import set_for, thing_of
+from rag.lore.clauses import Clause, clauses, statements_of_things
+from rag.lore.dates import Role as MentionRole
 from rag.lore.drafting import NOBODY, Said, as_draft, dated, sentence
 from rag.lore.english import STATES, UNNAMED
 from rag.lore.items import Episode, FactDraft, Kind, Role
@@ -35,7 +36,11 @@ _DOING = re.compile(
     r"(?:creating|helping|making|seeing|being|getting|having|giving|bringing|inspiring|sharing|supporting|learning|trying)\b",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(r"(?: (?:at|around|about|from) [\w.: ]{1,20})?", re.IGNORECASE)
+_HOUR = re.compile(r"((?: (?:at|around|about|from) [\w.: ]{1,20}?)?)(?: now)?(?:,.*)?$", re.IGNORECASE)
+_OVER = re.compile(
+    r"\b(?:was|were)\b(?! (?:just )?(?:moved|set|planned|postponed|rescheduled|scheduled|booked|changed|pushed back|brought forward))",
+    re.IGNORECASE,
+)
 _DEFINITE = re.compile(r"(?:all )?(?:the|this|that|these|those)\b", re.IGNORECASE)
 _TASTES = frozenset({"likes", "dislikes", "plans", "has"})
 
@@ -76,6 +81,8 @@ def _of_one(episode: Episode, before: Sequence[Episode], other: str) -> list[Fac
             continue
         for draft in _drafts(clause, episode, other):
             drafts.setdefault((draft.relation, draft.value.casefold(), draft.text), draft)
+    for draft in _of_things(episode, echoed):
+        drafts.setdefault((draft.relation, draft.value.casefold(), draft.text), draft)
     if drafts and (tainted := tainted_spans(episode.text)):
         said_before = episode.text[: tainted[0][0]]  # what follows may be what the planted sentence wants said
         return _of_one(replace(episode, text=said_before), before, other) if said_before.strip() else []
@@ -93,8 +100,8 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
     if statement is None:
         return
     found = _birthday(said)
-    if not found and (found := _on_a_day(clause, said)):
-        said = replace(said, mentions=())  # the date is what is stated, and does not say how long that holds
+    if not found and (due := _due(clause, episode)):
+        found, said = due
     found = found or [one for one in relation_of(said.bare) if _enough(one, statement, said, other)]
     if not found and worth(statement, dated=bool(said.mentions), other=other):
         found = [_by_verb(statement)]
@@ -139,14 +146,37 @@ def _birthday(said: Said) -> list[Relation]:
     return [Relation(f"{of} birthday".strip().lower(), when.label.rsplit(" ", 1)[0], True, importance=0.9)]
 
 
-def _on_a_day(clause: Clause, said: Said) -> list[Relation]:
-    """The day of something that the speaker has ahead: "my flight is on 3 March at ten"."""
-    if len(said.mentions) != 1 or said.mentions[0].span.grain is not Grain.DAY or clause.lead:
-        return []
+def _due(clause: Clause, episode: Episode) -> tuple[list[Relation], Said] | None:
+    """The time of something that the speaker has ahead: "my flight is on 3 March at ten"."""
+    before, date, said = _set(clause, episode)
+    found = set_for(before, date) if date else None
+    return ([found], said) if found else None
+
+
+def _of_things(episode: Episode, echoed: Sequence[set[str]]) -> Iterator[FactDraft]:
+    """The times of things: "the release of 4.2 moves to 10 April" is told by the speaker, and about the release."""
+    for clause in statements_of_things(episode.text):
+        before, date, said = _set(clause, episode)
+        if date and (thing := thing_of(before)) and not (echoed and _repeats(clause, echoed)):
+            relation = Relation("date", date, single=True, kind=Kind.FACT, importance=0.6, began=True)
+            stated = Statement(thing, "be", "present", negated=False, rest=date)
+            yield replace(as_draft(relation, stated, said, episode, text=sentence(said.reads)), subject=thing)
+
+
+def _set(clause: Clause, episode: Episode) -> tuple[str, str, Said]:
+    """Return what stands before a clause's only time, and that time with its hour; empty where the clause says more than that.
+
+    The time is what is stated, and does not say how long that holds: it is no mention of what is returned.
+    """
+    said = dated(clause.text, episode.time, ahead=_OVER.search(clause.text) is None)
+    held = replace(said, mentions=())
+    if clause.lead or len(said.mentions) != 1 or said.mentions[0].span.grain is Grain.VAGUE:
+        return "", "", held
     (when,) = said.mentions
-    after = clause.text[when.end :]
-    found = set_for(clause.text[: when.start], f"{when.span.label}{after}") if _CLOCK.fullmatch(after) else None
-    return [found] if found else []
+    after = _HOUR.match(clause.text, when.end)
+    if after is None or when.role is not MentionRole.WHEN:
+        return "", "", held
+    return clause.text[: when.start].rstrip() + " ", f"{when.span.label}{after[1]}", held
 
 
 def _by_verb(statement: Statement) -> Relation:

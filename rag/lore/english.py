@@ -298,8 +298,7 @@ PERSONS = {
 
 AHEAD = re.compile(
     r"\b(?:will|going to|plan(?:s|ning)?|hop(?:e|es|ing) to|want(?:s)? to|coming up|upcoming|next|soon|tomorrow|scheduled|am "
-    r"\w+ing|are \w+ing|until|by(?! the way)|(?:is|are) (?:now )?(?:on|due|set|planned|booked)|(?:is|are|was|were|been|"
-    r"got) (?:moved|postponed|rescheduled|pushed back|brought forward) to)\b",
+    r"\w+ing|are \w+ing|until|by(?! the way))\b",
     re.I,
 )
 """Speaks of the future, so that a bare "on Friday" is the coming one."""
