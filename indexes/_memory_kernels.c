@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LANES 32
@@ -194,6 +195,41 @@ static PyObject *nearest_codes(PyObject *self, PyObject *const *args, Py_ssize_t
     return found;
 }
 
+static int ascending(const void *a, const void *b) {
+    int64_t one = *(const int64_t *)a, other = *(const int64_t *)b;
+    return (one > other) - (one < other);
+}
+
+/* with_neighbours(rows, before, after, shown, found, m, n, around) -> how many; `found` has room for m * (1 + 2 * around) */
+static PyObject *with_neighbours(PyObject *self, PyObject *const *args, Py_ssize_t given) {
+    Py_ssize_t size[3];
+    if (!counted(given, 8) || integers(args + 5, 3, size)) return NULL;
+    Py_ssize_t m = size[0], n = size[1], around = size[2];
+    Arrays a;
+    if (borrow(&a, args, 5, 4, (Py_ssize_t[]){8, 4, 4, 1, 8}, (Py_ssize_t[]){m, n, n, n, m * (1 + 2 * around)})) return NULL;
+    if (!inside(a.of[0].buf, m, n)) {
+        release(&a);
+        return NULL;
+    }
+    const int64_t *rows = a.of[0].buf;
+    const uint8_t *shown = a.of[3].buf;
+    int64_t *found = a.of[4].buf;
+    Py_ssize_t held = 0, kept = 0;
+    for (Py_ssize_t i = 0; i < m; i++) {
+        found[held++] = rows[i];
+        for (int side = 1; side <= 2; side++) {
+            const int32_t *next = a.of[side].buf;
+            int64_t row = rows[i];
+            for (Py_ssize_t step = 0; step < around && next[row] >= 0 && next[row] < n; step++) found[held++] = row = next[row];
+        }
+    }
+    qsort(found, (size_t)held, sizeof *found, ascending);
+    for (Py_ssize_t i = 0; i < held; i++)
+        if (shown[found[i]] && (kept == 0 || found[kept - 1] != found[i])) found[kept++] = found[i];
+    release(&a);
+    return PyLong_FromSsize_t(kept);
+}
+
 /* -- words ---------------------------------------------------------------------------------------------------------------- */
 
 /* add_weights(rows, shares, sums, marks, factor, m, n, mark): sums[row] += factor * share, and marks[row] where `mark` is 1 */
@@ -257,8 +293,15 @@ static PyObject *weights_at(PyObject *self, PyObject *const *args, Py_ssize_t gi
     const float *shares = a.of[1].buf;
     const int64_t *wanted = a.of[2].buf;
     float *weights = a.of[3].buf;
+    Py_ssize_t low = 0;
     for (Py_ssize_t i = 0; i < k; i++) {
-        Py_ssize_t low = 0, high = m;
+        if (i > 0 && wanted[i] < wanted[i - 1]) low = 0;
+        Py_ssize_t step = 1, high = low;
+        for (; high < m && rows[high] < wanted[i]; step *= 2) {
+            low = high + 1;
+            high += step;
+        }
+        if (high > m) high = m;
         while (low < high) {
             Py_ssize_t middle = (low + high) / 2;
             if (rows[middle] < wanted[i]) low = middle + 1;
@@ -274,6 +317,7 @@ static PyMethodDef functions[] = {
     {"cosines", (PyCFunction)(void (*)(void))cosines, METH_FASTCALL, NULL},
     {"nearest_rows", (PyCFunction)(void (*)(void))nearest_rows, METH_FASTCALL, NULL},
     {"nearest_codes", (PyCFunction)(void (*)(void))nearest_codes, METH_FASTCALL, NULL},
+    {"with_neighbours", (PyCFunction)(void (*)(void))with_neighbours, METH_FASTCALL, NULL},
     {"add_weights", (PyCFunction)(void (*)(void))add_weights, METH_FASTCALL, NULL},
     {"best_marked", (PyCFunction)(void (*)(void))best_marked, METH_FASTCALL, NULL},
     {"weights_at", (PyCFunction)(void (*)(void))weights_at, METH_FASTCALL, NULL},

@@ -73,6 +73,28 @@ def nearest_codes(codes: Codes, query: CodedQuery, shown: Marks, wanted: int) ->
     return places[_best((codes[places].astype(np.float32) @ query.astype(np.float32)), wanted)]
 
 
+def with_neighbours(
+    rows: Int64Vector, before: Int32Vector, after: Int32Vector, shown: Marks, around: int
+) -> Int64Vector:
+    """Return rows and those up to `around` before and after each, of those that are shown, ascending, each once.
+
+    Args:
+        before, after: of each row the one next to it, -1 for none.
+    """
+    if compiled:
+        room = np.empty(len(rows) * (1 + 2 * around), np.int64)
+        return room[: compiled.with_neighbours(rows, before, after, shown, room, len(rows), len(shown), around)]
+    found = [rows]
+    for side in (before, after):
+        near = rows
+        for _ in range(around):
+            near = side[near].astype(np.int64)
+            near = near[near >= 0]
+            found.append(near)
+    near = np.unique(np.concatenate(found))
+    return near[shown[near]]
+
+
 def add_weights(
     rows: Int32Vector, shares: Float32Vector, factor: float, sums: Float32Vector, marks: Marks, *, mark: bool
 ) -> None:

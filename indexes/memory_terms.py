@@ -106,7 +106,7 @@ class Postings:
 
         Where many rows hold a term, only those that hold one of the rarer ones compete: the best of all are among them but in theory.
         """
-        held = [self._held(term) for term in terms.tolist()]
+        held = [self._held(*one) for one in zip(terms, np.searchsorted(self._terms, terms).tolist(), strict=True)]
         competing, sums = np.zeros(len(self), bool), np.zeros(len(self), np.float32)
         enough = _COMPETING * wanted
         for one in sorted(filter(len, held), key=len):
@@ -127,17 +127,16 @@ class Postings:
                 weights_at(one.later, one.later_shares, one.factor, rows[cut:], line[cut:])
         return scores
 
-    def _held(self, term: int) -> Held:
-        """Return where a term stands, and what its share adds to a row's score.
+    def _held(self, term: np.uint32, place: int) -> Held:
+        """Return where a term stands, and what its share adds to a row's score; `place` is its own among the merged ones, if it is there.
 
         Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework.
         """
-        place = int(np.searchsorted(self._terms, np.uint32(term)))
         part = slice(0, 0)
         if place < len(self._terms) and self._terms[place] == term:
             part = slice(int(self._starts[place]), int(self._starts[place + 1]))
         later, shares = self._tail_rows[:0], self._shares[:0]
-        if len(self._tail) and len(there := np.flatnonzero(self._tail == np.uint32(term))):
+        if len(self._tail) and len(there := np.flatnonzero(self._tail == term)):
             later, often = np.unique(self._tail_rows[there], return_counts=True)
             shares = _shares(often, self._lengths[later])
         rows = part.stop - part.start + len(later)

@@ -26,6 +26,7 @@ import numpy as np
 
 from eval.bench.home import TENANT, progress
 from eval.report import table
+from indexes.memory_terms import terms_of
 from indexes.vocabulary import Principal
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _DAY = 86_400_000_000
 _TOPICS = 200
-_BATCH = 2000
+_BATCH = 5000
 
 
 def user(number: int) -> Principal:
@@ -48,12 +49,20 @@ class Filler:
         self._rng = np.random.default_rng(0)
         letters = random.Random(0)
         self.words = ["".join(letters.choices("abcdefghiklmnoprstu", k=letters.randint(3, 9))) for _ in range(5000)]
+        self._terms = [terms_of(word).tobytes() for word in self.words]
         self._chances = 1 / np.arange(1, len(self.words) + 1)
         self._chances /= self._chances.sum()
         self._topics = self._rng.standard_normal((_TOPICS, dim)).astype(np.float32)
 
+    def sentences(self, n: int, length: int) -> list[tuple[str, bytes]]:
+        """Return n texts, each with the digests of its terms."""
+        drawn = self._rng.choice(len(self.words), (n, length), p=self._chances).tolist()
+        return [
+            (" ".join([self.words[one] for one in row]), b"".join([self._terms[one] for one in row])) for row in drawn
+        ]
+
     def sentence(self, length: int) -> str:
-        return " ".join(self.words[place] for place in self._rng.choice(len(self.words), length, p=self._chances))
+        return self.sentences(1, length)[0][0]
 
     def vectors(self, n: int) -> Float32Matrix:
         topics = self._topics[self._rng.integers(0, _TOPICS, n)]
@@ -62,25 +71,23 @@ class Filler:
 
 
 def fill(mill: Loremill, owner: Principal, n: int, filler: Filler) -> None:
-    """Write n episodes of one user, in sessions of 20, one transaction for each 2,000."""
+    """Write n episodes of one user straight into the catalog, in sessions of 20."""
     from indexes.memory_rows import MemoryRow, add
     from rag.lore.clock import now_micros
-    from rag.memory_rooms import terms_of_row
 
-    mill.memory.remember("the first word", principal=owner)
     rooms = mill.memory._open(owner, create=True)
     written = rooms.writable("user", access=rooms.access(owner))
-    now = now_micros()
+    now, by = now_micros(), terms_of("Ada").tobytes()
     for first in range(0, n, _BATCH):
-        numbers = range(first, min(n, first + _BATCH))
+        said = filler.sentences(min(n - first, _BATCH), 18)
         rows = [
             MemoryRow(
-                f"{owner.subject} {number}", written.class_id, "user", "episode", filler.sentence(18),
-                now - (n - number) * _DAY // 100, now, now, owner.subject, speaker="Ada", role="user", session=f"s{number // 20}",
+                f"{owner.subject} {number}", written.class_id, "user", "episode", text, now - (n - number) * _DAY // 100, now, now,
+                owner.subject, speaker="Ada", role="user", session=f"s{number // 20}",
             )
-            for number in numbers
+            for number, (text, _) in enumerate(said, first)
         ]  # fmt: skip
-        terms = [terms_of_row(row.text, row.speaker) for row in rows]
+        terms = [by + blob for _, blob in said]
         with rooms.changing({written.class_id}) as (db, epochs):
             add(db, rows, filler.vectors(len(rows)), terms, model_id=rooms.embedder.model_id, epochs=epochs)
 

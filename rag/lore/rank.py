@@ -12,7 +12,7 @@ Weights were chosen on LoCoMo, with the conversation under test left out; see ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -93,15 +93,14 @@ def rank(query: str, candidates: Candidates, *, now: datetime) -> FloatVector:
         return np.zeros(0, np.float32)
     codes = _codes(candidates.sessions)
     after, before = _neighbours(codes, candidates.positions)
-    numbers, speakers = np.unique(candidates.speakers, return_inverse=True)
-    names = [candidates.names[number] for number in numbers.tolist()]
-    named = _named(query, names)
+    names = {number: candidates.names[number] for number in set(candidates.speakers.tolist())}
+    named = _named(query, names.values())
     own, either = _worded(candidates, before, names=named)
     dense = candidates.dense / max(float(candidates.dense.max()), 1e-6)
     score = dense + _NEXT_DENSE * _at(dense, after)
     score += _WORDS * either + _NEXT_WORDS * _at(own, after) + _SESSION * _session_best(either, codes)
-    if named and not named.issuperset(filter(None, names)):
-        score += _SPEAKER * _spoken(named, names, speakers, candidates.texts)
+    if named and not named.issuperset(filter(None, names.values())):
+        score += _SPEAKER * _spoken(named, names, candidates)
     score += _WHEN * nearness(named_periods(query, now), candidates.times)
     score += _ASKS * candidates.asks.astype(np.float32)
     score += _NEWER * asks_of_now(query) * _newness(candidates.times) + _prior(candidates, now)
@@ -150,9 +149,12 @@ def _scaled(scores: FloatVector) -> FloatVector:
 
 def _codes(sessions: Int64Vector) -> Int64Vector:
     """Return a number below n for each candidate's session; one of no session has a number of its own, n or more."""
+    numbers: dict[int, int] = {}
     n = len(sessions)
-    codes = np.unique(sessions, return_inverse=True)[1]
-    return np.where(sessions < 0, np.arange(n, 2 * n), codes)
+    codes = (
+        numbers.setdefault(one, len(numbers)) if one >= 0 else n + place for place, one in enumerate(sessions.tolist())
+    )
+    return np.fromiter(codes, np.int64, n)
 
 
 def _session_best(scores: FloatVector, codes: Int64Vector) -> FloatVector:
@@ -166,21 +168,22 @@ def _session_best(scores: FloatVector, codes: Int64Vector) -> FloatVector:
     return np.where(alone, scores, total / _SESSION_BEST).astype(np.float32)
 
 
-def _named(query: str, names: Sequence[str]) -> frozenset[str]:
+def _named(query: str, names: Iterable[str]) -> frozenset[str]:
     """Return the speakers that the question names, by any word of their name that is no stop word."""
     asked = set(_analyse(query))
     return frozenset(one for one in names if one and asked & set(query_terms(one)))
 
 
-def _spoken(
-    named: frozenset[str], names: Sequence[str], speakers: Int64Vector, texts: Sequence[str]
-) -> npt.NDArray[np.float32]:
+def _spoken(named: frozenset[str], names: Mapping[int, str], candidates: Candidates) -> FloatVector:
     """Return 1 where one whom the question names speaks, or, for what nobody speaks, is spoken of; else 0."""
-    found = np.array([name in named for name in names], np.float32)[speakers]
-    unknown = np.array([not name for name in names], bool)[speakers]
-    for place in np.flatnonzero(unknown).tolist():
-        found[place] = any(name in texts[place] for name in named)
-    return found
+    told = {number: name in named for number, name in names.items() if name}
+    return np.array(
+        [
+            told[number] if number in told else any(name in text for name in named)
+            for number, text in zip(candidates.speakers.tolist(), candidates.texts, strict=True)
+        ],
+        np.float32,
+    )
 
 
 def _newness(times: Int64Vector) -> FloatVector:

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes import memory_kernels
-from indexes.memory_kernels import add_weights, best_marked, cosines, nearest_codes, nearest_rows, weights_at
+from indexes.memory_kernels import (
+    add_weights,
+    best_marked,
+    cosines,
+    nearest_codes,
+    nearest_rows,
+    weights_at,
+    with_neighbours,
+)
 
 needs_compiled = pytest.mark.skipif(
     memory_kernels.compiled is None, reason="no C compiler was there when Loremill was installed"
@@ -50,6 +58,17 @@ def test_the_same_codes_are_nearest_of_those_shown(seed: int, n: int, dim: int, 
     found = nearest_codes(codes, query, shown, wanted)
     assert shown[found].all()
     assert sorted(found) == sorted(with_numpy(nearest_codes, codes, query, shown, wanted))
+
+
+@needs_compiled
+@given(seeds, st.integers(1, 60), st.integers(0, 3))
+def test_the_same_neighbours_come_along(seed: int, n: int, around: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, after = (rng.integers(-1, n, n).astype(np.int32) for _ in range(2))
+    rows, shown = rng.integers(0, n, rng.integers(0, 2 * n)), rng.random(n) < 0.7
+    found = with_neighbours(rows, before, after, shown, around)
+    assert found.tolist() == with_numpy(with_neighbours, rows, before, after, shown, around).tolist()
+    assert found.tolist() == sorted({*found.tolist()})
 
 
 @needs_compiled
