@@ -1,5 +1,11 @@
-"""What pyproject.toml has no stable words for: the one compiled module, left out where there is no C compiler."""
+"""What pyproject.toml has no stable words for: the compiled modules, left out where there is no C compiler."""
 
 from setuptools import Extension, setup
 
-setup(ext_modules=[Extension("indexes._kernels", ["indexes/_kernels.c"], optional=True, py_limited_api=True)])
+
+def compiled(name: str) -> Extension:
+    source = f"indexes/_{name}.c"
+    return Extension(f"indexes._{name}", [source], depends=["indexes/_arrays.h"], optional=True, py_limited_api=True)
+
+
+setup(ext_modules=[compiled("kernels"), compiled("memory_kernels")])

@@ -16,6 +16,7 @@ from indexes.access import AccessFilter, Members, Readers, deciding, readable_cl
 from indexes.batches import batched
 from indexes.catalog_file import CatalogFile, now
 from indexes.errors import AccessDenied, CollectionNotFound
+from indexes.plain_views import fetch
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
 from indexes.where import OWN, Filter, matches
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from indexes.audit import SeenChunk
+    from indexes.plain_views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,20 @@ class Catalog(CatalogFile):
     # -- rights ------------------------------------------------------------------------------------------------------
 
     def access(
-        self, principal: Principal, *, state: CollectionState | None = None, view: Connection | None = None
+        self,
+        principal: Principal,
+        *,
+        state: CollectionState | None = None,
+        view: View | None = None,
+        before: AccessFilter | None = None,
     ) -> AccessFilter:
         """Turn a principal into the ACL classes it may read at this moment.
 
         Args:
             state: of the collection that is asked; spares a look at the database while no class was added.
             view: looked at instead of a new one, where there is no state.
+            before: what it might read a moment ago holds still, but for classes added since, where it is in the same groups: a class
+                never changes its meaning.
         Raises:
             AccessDenied: the principal belongs to another tenant, or may do nothing any more.
         """
@@ -135,8 +144,10 @@ class Catalog(CatalogFile):
             raise AccessDenied(principal)
         if self._members is not None:
             principal = self._members.effective(principal)
+        if before is not None and before.principal == principal:
+            return before
         if state is None or state.newest_class > self._readers.newest:
-            with nullcontext(view) if view is not None else self.read() as db:
+            with nullcontext(view) if view is not None else self.look() as db:
                 self._readers.add(_classes_after(db, self._readers.newest))
         epoch = 0 if state is None else state.epoch
         classes = self._readers.admitting(principal)
@@ -338,9 +349,9 @@ class Catalog(CatalogFile):
         return row.text if row is not None and row.class_id in access.classes else None
 
 
-def _classes_after(db: Connection, newest: int) -> dict[int, Acl]:
+def _classes_after(db: View, newest: int) -> dict[int, Acl]:
     """Return the classes that were made after another one; a class is never changed or removed."""
-    found = db.exec_driver_sql("SELECT class_id, allow, deny FROM acl_classes WHERE class_id > ?", (newest,))
+    found = fetch(db, "SELECT class_id, allow, deny FROM acl_classes WHERE class_id > ?", (newest,))
     return {row[0]: Acl(tuple(json.loads(row[1])), tuple(json.loads(row[2]))) for row in found}
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from indexes.access import Members
 from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError
+from indexes.plain_views import PlainViews
 from indexes.vocabulary import check_name
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from indexes.plain_views import View
+
+LOCK_TIMEOUT_S = 60.0
 
 
 def now() -> str:
@@ -28,6 +33,7 @@ class CatalogFile:
         self._engine = engine
         self._members = members
         self.tenant = tenant
+        self._views = PlainViews(self.path, timeout_s=LOCK_TIMEOUT_S)
 
     @classmethod
     def open(cls, path: Path, *, tenant: str, create: bool = True, members: Members | None = None) -> Self:
@@ -52,7 +58,7 @@ class CatalogFile:
             raise CollectionNotFound(
                 f"tenant {tenant!r} holds nothing here; run: loremill ingest SOURCE --tenant {tenant}"
             )
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60.0})
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_TIMEOUT_S})
         event.listen(engine, "connect", connect_pragmas)
         try:
             with engine.connect() as db:
@@ -79,6 +85,7 @@ class CatalogFile:
         return cls(engine, tenant, members)
 
     def close(self) -> None:
+        self._views.close()
         self._engine.dispose()
 
     @property
@@ -99,6 +106,10 @@ class CatalogFile:
             raise IndexBackendError(f"the catalog could not be read: {error.orig or error}") from error
         except UnicodeEncodeError as error:
             raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
+
+    def look(self) -> AbstractContextManager[View]:
+        """As `read`, for the few statements in the path of every query; ask it with `fetch`."""
+        return self._views.view()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

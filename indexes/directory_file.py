@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from indexes.errors import ConfigError, IndexBackendError
+from indexes.plain_views import PlainViews, fetch
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -42,14 +43,23 @@ class DirectoryFile:
         engine: Engine | None = self.__dict__.pop("_engine", None)
         if engine is not None:
             engine.dispose()
+        views: PlainViews | None = self.__dict__.pop("_views", None)
+        if views is not None:
+            views.close()
 
     def generation(self) -> int:
         """Return the number of the present state: it grows with each change of principals or memberships.
 
         Cost: one read of one row.
         """
-        with self._translated(), self._engine.connect() as db:  # one statement is one view
-            return int(db.exec_driver_sql("SELECT value FROM generation").scalar_one())
+        with self._views.connection() as db:  # one statement is one view
+            return int(fetch(db, "SELECT value FROM generation")[0][0])
+
+    @cached_property
+    def _views(self) -> PlainViews:
+        with self._translated():
+            self._engine.pool  # noqa: B018 (makes the file)
+        return PlainViews(self._path, timeout_s=LOCK_TIMEOUT_S)
 
     @cached_property
     def _engine(self) -> Engine:

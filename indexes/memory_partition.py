@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,13 @@ import numpy.typing as npt
 from indexes.access import BoolVector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.fusion import FloatVector
+from indexes.memory_kernels import with_neighbours
 from indexes.memory_terms import Digests, Postings
 from indexes.memory_vectors import Vectors
+from indexes.plain_views import fetch
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from indexes.plain_views import View
 
 NEVER = np.iinfo(np.int64).max
 ALWAYS = np.iinfo(np.int64).min
@@ -25,15 +28,15 @@ ALWAYS = np.iinfo(np.int64).min
 _TIMES = ("time", "recorded", "retired", "valid_from", "valid_to", "closed")
 _OPEN = {"retired": NEVER, "valid_from": ALWAYS, "valid_to": NEVER, "closed": NEVER}
 _FACTORS = ("trust", "importance")
-_CODED = ("kind", "scope", "session")
-_TEXTS = ("speaker", "text")
-_COLUMNS = (*_TIMES, *_FACTORS, *_CODED, *_TEXTS)
+_CODED = ("kind", "scope", "session", "speaker")
+_COLUMNS = (*_TIMES, *_FACTORS, *_CODED)
 _CHANGED = (
-    f"SELECT i.seq, {', '.join(f'i.{name}' for name in _COLUMNS)}, v.vector, v.terms FROM memory_items AS i"
+    f"SELECT i.seq, {', '.join(f'i.{name}' for name in _COLUMNS)}, i.text, v.vector, v.terms FROM memory_items AS i"
     " JOIN memory_vectors AS v ON v.seq = i.seq AND v.model_id = ?"
-    " WHERE i.class_id = ? AND i.changed > ? ORDER BY i.seq"
+    " WHERE i.class_id = ? AND i.changed > ?"
 )
-_ROW_BYTES = 600
+_ROW_BYTES = 150
+"""Of a row besides its vector, words and text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,8 @@ class MemoryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows of one partition; see `indexes.memory_index.MemoryCandidates`."""
+    """Rows of one partition, ascending; see `indexes.memory_index.MemoryCandidates`."""
 
-    rows: Int64Vector
     seqs: Int64Vector
     dense: FloatVector
     term_scores: Float32Matrix
@@ -75,9 +77,16 @@ class Found:
     trust: FloatVector
     importance: FloatVector
     positions: Int64Vector
-    sessions: Sequence[str]
-    speakers: Sequence[str]
+    sessions: Int64Vector
+    """Numbers; -1 where a row has none."""
+    speakers: Int64Vector
+    """Places in `names`."""
+    names: Sequence[str]
+    asks: BoolVector
     texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.seqs)
 
 
 class Codes:
@@ -92,6 +101,11 @@ class Codes:
             number = self._number[text] = len(self.texts)
             self.texts.append(text)
         return number
+
+    def of_all(self, texts: Sequence[str]) -> list[int]:
+        for text in dict.fromkeys(texts):
+            self.of(text)
+        return list(map(self._number.__getitem__, texts))
 
     def any_of(self, texts: frozenset[str]) -> list[int]:
         """Return the numbers of those texts that stand in the column."""
@@ -110,34 +124,43 @@ class Partition:
         self.epoch = self._n = 0
         self._seqs: Int64Vector = np.empty(0, np.int64)
         self._vectors = Vectors(self.dim)
-        kinds = {**dict.fromkeys(_TIMES, np.int64), **dict.fromkeys(_FACTORS, np.float32)}
-        kinds |= {**dict.fromkeys(_CODED, np.int32), **dict.fromkeys(("position", "before", "after"), np.int64)}
+        kinds = {**dict.fromkeys(_TIMES, np.int64), **dict.fromkeys(_FACTORS, np.float32), "asks": np.bool_}
+        kinds |= dict.fromkeys((*_CODED, "position", "before", "after"), np.int32)
         self._numbers: dict[str, npt.NDArray[Any]] = {name: np.empty(0, kind) for name, kind in kinds.items()}
         self._codes = {name: Codes() for name in _CODED}
-        self._texts: dict[str, list[str]] = {name: [] for name in _TEXTS}
+        for name in ("session", "speaker"):
+            self._codes[name].of("")  # is number 0
+        self._texts: list[str] = []
+        self._text_bytes = 0
         self._postings = Postings()
         self._last: dict[int, int] = {}
         self._now: BoolVector = np.empty(0, bool)
+        self._ending: Int64Vector = np.empty(0, np.int64)
 
     def __len__(self) -> int:
         return self._n
 
     @property
     def n_bytes(self) -> int:
-        return self._vectors.n_bytes + _ROW_BYTES * self._n
+        return self._vectors.n_bytes + self._postings.n_bytes + self._text_bytes + _ROW_BYTES * len(self._seqs)
 
     # -- kept fresh --------------------------------------------------------------------------------------------------
 
-    def refresh(self, db: Connection, epoch: int, *, gone: int, model_id: str) -> None:
-        """Read what changed since the last time; all of it where rows were deleted."""
+    def refresh(self, db: View, epoch: int, *, gone: int, model_id: str) -> None:
+        """Read what changed since the last time; all of it where rows were deleted. Cost: some 5 us a row."""
         if epoch <= self.epoch:  # or another thread has seen more already
             return
         if gone > self.epoch:
             self._clear()
-        rows = db.exec_driver_sql(_CHANGED, (model_id, self.class_id, self.epoch)).all()
+        rows = fetch(db, _CHANGED, (model_id, self.class_id, self.epoch))
+        self._take(sorted(rows, key=itemgetter(0)))  # SQLite would copy the vectors to sort
+        self.epoch = epoch
+
+    def _take(self, rows: Sequence[Any]) -> None:
+        """Take over rows as `_CHANGED` gives them, by ascending seq: new ones, and others that stand here as they were."""
+        places = np.searchsorted(self._seqs[: self._n], [row[0] for row in rows]).tolist()
         new = []
-        for row in rows:
-            place = int(np.searchsorted(self._seqs[: self._n], row[0]))
+        for place, row in zip(places, rows, strict=True):
             if place < self._n and self._seqs[place] == row[0]:
                 self._put(place, row)
             else:
@@ -145,7 +168,7 @@ class Partition:
         if new:
             self._append(new)
         self._now = self._numbers["retired"][: self._n] == NEVER
-        self.epoch = epoch
+        self._ending = np.flatnonzero(self._numbers["valid_to"][: self._n] != NEVER)
 
     def _put(self, place: int, row: Any) -> None:
         """Take over what may change of a row; its text and vector never do, another text is another row."""
@@ -156,43 +179,49 @@ class Partition:
         first, n = self._n, self._n + len(rows)
         if n > len(self._seqs):
             self._grow(n if not first else n + n // 4 + 16)
-        seqs, *columns, vectors, terms = zip(*rows, strict=True)
+        seqs, *columns, texts, vectors, terms = zip(*rows, strict=True)
         self._seqs[first:n] = seqs
         for name, values in zip(_COLUMNS, columns, strict=True):
-            if name in _TEXTS:
-                self._texts[name] += values
-            elif name in _CODED:
-                self._numbers[name][first:n] = [self._codes[name].of(value) for value in values]
+            if name in _CODED:
+                self._numbers[name][first:n] = self._codes[name].of_all(values)
             elif name in _OPEN:
                 self._numbers[name][first:n] = [_OPEN[name] if value is None else value for value in values]
             else:
                 self._numbers[name][first:n] = values
+        self._numbers["asks"][first:n] = [text.endswith("?") for text in texts]
+        spoken = self._numbers["speaker"][first:n].tolist()
+        self._texts += ["" if speaker else text for speaker, text in zip(spoken, texts, strict=True)]
+        self._text_bytes += sum(map(len, self._texts[first:]))
         self._vectors.extend(np.frombuffer(b"".join(vectors), "<f4").reshape(len(rows), self.dim))
-        self._postings.extend([np.frombuffer(blob, np.uint32) for blob in terms])
+        self._postings.extend(np.frombuffer(b"".join(terms), np.uint32), [len(blob) // 4 for blob in terms])
         self._n = n
         self._seat(first)
 
     def _seat(self, first: int) -> None:
         """Give each new episode its place in its session."""
-        none, episode = self._codes["session"].of(""), self._codes["kind"].of("episode")
-        for name in ("before", "after", "position"):
-            self._numbers[name][first : self._n] = -1
-        for row in range(first, self._n):
-            session = int(self._numbers["session"][row])
-            if session == none or self._numbers["kind"][row] != episode:
-                continue
-            last = self._last.get(session, -1)
-            self._numbers["before"][row] = last
-            if last >= 0:
-                self._numbers["after"][last] = row
-                self._numbers["position"][row] = self._numbers["position"][last] + 1
-            else:
-                self._numbers["position"][row] = 0
-            self._last[session] = row
+        position, before, after = (self._numbers[name] for name in ("position", "before", "after"))
+        for column in (position, before, after):
+            column[first : self._n] = -1
+        sessions, kinds = (self._numbers[name][first : self._n] for name in ("session", "kind"))
+        rows = first + np.flatnonzero((sessions != 0) & (kinds == self._codes["kind"].of("episode")))
+        if not len(rows):
+            return
+        rows = rows[np.argsort(sessions[rows - first], kind="stable")]
+        codes = sessions[rows - first]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        last = np.array([self._last.get(code, -1) for code in codes[starts].tolist()], np.int32)
+        before[rows[1:]] = rows[:-1]
+        before[rows[starts]] = last
+        begin = np.where(last >= 0, position[last] + 1, 0)
+        lengths = np.diff(starts, append=len(rows))
+        position[rows] = np.arange(len(rows)) + np.repeat(begin - starts, lengths)
+        held = rows[before[rows] >= 0]
+        after[before[held]] = held
+        self._last.update(zip(codes[starts].tolist(), rows[starts + lengths - 1].tolist(), strict=True))
 
     def _grow(self, size: int) -> None:
         def grown(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            larger = np.empty((size, *array.shape[1:]), array.dtype)
+            larger = np.empty(size, array.dtype)
             larger[: self._n] = array[: self._n]
             return larger
 
@@ -204,26 +233,26 @@ class Partition:
     def search(self, query: MemoryQuery) -> Found:
         """Return the best rows of both searches that are shown, with their neighbours, by ascending row."""
         shown = self._shown(query)
-        best, weights = self._postings.search(query.terms, shown, query.depth)
-        rows = np.union1d(best, self._vectors.nearest(query.vector, shown, query.depth)).astype(np.int64)
-        if query.around:
-            rows = self._with_neighbours(rows, query.around, shown)
-        sessions = self._codes["session"].texts
+        best, held = self._postings.search(query.terms, shown, query.depth)
+        near = self._vectors.nearest(query.vector, shown, query.depth)
+        numbers = self._numbers
+        before, after = numbers["before"][: self._n], numbers["after"][: self._n]
+        rows = with_neighbours(np.concatenate([best, near]), before, after, shown, query.around)
+        sessions, speakers = numbers["session"][rows].astype(np.int64), numbers["speaker"][rows].astype(np.int64)
+        unspoken = not speakers.all()
         return Found(
-            rows=rows,
             seqs=self._seqs[rows],
             dense=self._vectors.scores(query.vector, rows),
-            term_scores=self._postings.scores_of(weights, rows),
-            times=self._numbers["time"][rows],
-            trust=self._numbers["trust"][rows],
-            importance=self._numbers["importance"][rows],
-            positions=self._numbers["position"][rows],
-            sessions=[
-                f"{self.class_id} {sessions[code]}" if sessions[code] else ""
-                for code in self._numbers["session"][rows].tolist()
-            ],
-            speakers=[self._texts["speaker"][row] for row in rows.tolist()],
-            texts=[self._texts["text"][row] for row in rows.tolist()],
+            term_scores=self._postings.scores_of(held, rows),
+            times=numbers["time"][rows],
+            trust=numbers["trust"][rows],
+            importance=numbers["importance"][rows],
+            positions=numbers["position"][rows].astype(np.int64),
+            sessions=sessions - 1,
+            speakers=speakers,
+            names=self._codes["speaker"].texts,
+            asks=numbers["asks"][rows],
+            texts=[self._texts[row] for row in rows.tolist()] if unspoken else [""] * len(rows),
         )
 
     def _shown(self, query: MemoryQuery) -> BoolVector:
@@ -234,9 +263,10 @@ class Partition:
         mask = (
             self._now.copy() if query.as_of is None else (recorded <= moment) & (retired > moment) & (start <= moment)
         )
-        ended = np.flatnonzero(end <= moment)
-        history = np.where(closed[ended] == NEVER, end[ended] <= recorded[ended], closed[ended] > moment)
-        mask[ended[~history]] = False
+        if len(self._ending):
+            ended = self._ending[end[self._ending] <= moment]
+            history = np.where(closed[ended] == NEVER, end[ended] <= recorded[ended], closed[ended] > moment)
+            mask[ended[~history]] = False
         for name, wanted in (("scope", query.scopes), ("kind", query.kinds)):
             if wanted is not None:
                 mask &= np.isin(self._numbers[name][:n], self._codes[name].any_of(wanted))
@@ -246,14 +276,3 @@ class Partition:
         if query.passing is not None:
             mask &= np.isin(self._seqs[:n], np.fromiter(query.passing, np.int64, len(query.passing)))
         return mask
-
-    def _with_neighbours(self, rows: Int64Vector, around: int, shown: BoolVector) -> Int64Vector:
-        found = [rows]
-        for name in ("before", "after"):
-            near = rows
-            for _ in range(around):
-                near = self._numbers[name][near]
-                near = near[near >= 0]
-                found.append(near)
-        near = np.unique(np.concatenate(found))
-        return near[shown[near]]

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 from indexes.access import AccessFilter
 from indexes.arrays import Float32Matrix
 from indexes.batches import batched
+from indexes.plain_views import fetch
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
+
+    from indexes.plain_views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ _CONFIRM = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN memory_ite
 
 
 def confirm(
-    db: Connection,
+    db: View,
     seqs: Collection[int],
     *,
     access: AccessFilter,
@@ -178,7 +181,7 @@ def confirm(
         passes: what else was asked for.
     """
     found = {}
-    for values in db.exec_driver_sql(_CONFIRM, (json.dumps([int(seq) for seq in seqs]),)):
+    for values in fetch(db, _CONFIRM, (json.dumps([int(seq) for seq in seqs]),)):
         row = _row(values)
         if row.class_id in access.classes and shown(row, now=now, as_of=as_of) and passes(row):
             found[row.seq] = row
@@ -192,12 +195,12 @@ _SOURCES = (
 )
 
 
-def sources(db: Connection, item_ids: Collection[str], *, access: AccessFilter) -> dict[str, list[MemoryRow]]:
+def sources(db: View, item_ids: Collection[str], *, access: AccessFilter) -> dict[str, list[MemoryRow]]:
     """Return the episodes that items rest on, of those that `access` may read, by item id, oldest first."""
     found: dict[str, list[MemoryRow]] = {}
     if not item_ids:
         return found
-    for item_id, *values in db.exec_driver_sql(_SOURCES, (json.dumps(list(item_ids)),)):
+    for item_id, *values in fetch(db, _SOURCES, (json.dumps(list(item_ids)),)):
         row = _row(values)
         if row.class_id in access.classes:
             found.setdefault(item_id, []).append(row)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from indexes.arrays import Float32Matrix
 from indexes.forward import term_digest
+from indexes.memory_kernels import add_weights, best_marked, weights_at
 
 K1, B = 1.2, 0.75
 MEAN_LENGTH = 20.0
@@ -23,7 +26,7 @@ _MERGE_FROM = 256
 _COMPETING = 20
 
 Float32Vector = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]
 Digests = npt.NDArray[np.uint32]
 BoolVector = npt.NDArray[np.bool_]
 
@@ -50,108 +53,120 @@ def terms_of(text: str) -> Digests:
     return digests_of(analyse(text))
 
 
-class _Weights(NamedTuple):
-    """Rows that hold a term, ascending, and what it adds to their scores."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Where a term of the query stands: in which rows, ascending, each with its share, merged ones and later ones; and what a share counts."""
 
     rows: Rows
-    weights: Float32Vector
+    shares: Float32Vector
+    later: Rows
+    later_shares: Float32Vector
+    factor: float
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.later)
 
 
 class Postings:
     """Which rows of a partition hold which terms. Rows are added at the end and never change. Not safe among threads."""
 
     def __init__(self) -> None:
-        self._texts: list[Digests] = []
         self._lengths: Float32Vector = np.empty(0, np.float32)
         self._merged = 0
         self._terms: Digests = np.empty(0, np.uint32)
-        self._starts: Rows = np.zeros(1, np.int64)
-        self._rows: Rows = np.empty(0, np.int64)
+        self._starts: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+        self._rows: Rows = np.empty(0, np.int32)
         self._shares: Float32Vector = np.empty(0, np.float32)
         self._tail: Digests = np.empty(0, np.uint32)
-        self._tail_rows: Rows = np.empty(0, np.int64)
+        self._tail_rows: Rows = np.empty(0, np.int32)
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._lengths)
 
-    def extend(self, texts: Sequence[Digests]) -> None:
-        """Add rows behind those there are. Cost: linear in what is added, and in all postings when the tail is merged."""
-        first = len(self._texts)
-        self._texts += texts
-        lengths = np.array([len(text) for text in texts], np.int64)
-        self._lengths = np.concatenate([self._lengths, lengths.astype(np.float32)])
-        if len(self._texts) - self._merged > max(_MERGE_FROM, self._merged // 16):
+    @property
+    def n_bytes(self) -> int:
+        arrays = (self._lengths, self._terms, self._starts, self._rows, self._shares, self._tail, self._tail_rows)
+        return sum(one.nbytes for one in arrays)
+
+    def extend(self, terms: Digests, lengths: Sequence[int]) -> None:
+        """Add rows behind those there are: the terms of all, one row after the other, and how many each has.
+
+        Cost: linear in what is added, and in all postings when the tail is merged.
+        """
+        first, more = len(self), np.array(lengths, np.int64)
+        self._lengths = np.concatenate([self._lengths, more.astype(np.float32)])
+        self._tail = np.concatenate([self._tail, terms])
+        rows = np.arange(first, len(self), dtype=np.int32)
+        self._tail_rows = np.concatenate([self._tail_rows, np.repeat(rows, more)])
+        if len(self) - self._merged > max(_MERGE_FROM, self._merged // 16):
             self._merge()
-        else:
-            self._tail = np.concatenate([self._tail, *texts])
-            self._tail_rows = np.concatenate([self._tail_rows, np.repeat(np.arange(first, len(self._texts)), lengths)])
 
-    def search(self, terms: Digests, shown: BoolVector, wanted: int) -> tuple[Rows, list[_Weights]]:
+    def search(self, terms: Digests, shown: BoolVector, wanted: int) -> tuple[npt.NDArray[np.int64], list[Held]]:
         """Return the rows that are shown and score best, at most `wanted`, in any order, and what `scores_of` takes.
 
         Where many rows hold a term, only those that hold one of the rarer ones compete: the best of all are among them but in theory.
         """
-        weights = [self._weights(term) for term in terms]
-        rarest = sorted((one for one in weights if len(one.rows)), key=lambda one: len(one.rows))
+        held = [self._held(*one) for one in zip(terms, np.searchsorted(self._terms, terms).tolist(), strict=True)]
         competing, sums = np.zeros(len(self), bool), np.zeros(len(self), np.float32)
         enough = _COMPETING * wanted
-        for one in rarest:
-            if enough > 0:
-                competing[one.rows] = True
-            enough -= len(one.rows)
-            sums[one.rows] += one.weights
-        rows = np.flatnonzero(competing & shown)
-        if len(rows) > wanted:
-            rows = rows[np.argpartition(sums[rows], -wanted)[-wanted:]]
-        return rows, weights
+        for one in sorted(filter(len, held), key=len):
+            for rows, shares in ((one.rows, one.shares), (one.later, one.later_shares)):
+                if len(rows):
+                    add_weights(rows, shares, one.factor, sums, competing, mark=enough > 0)
+            enough -= len(one)
+        return best_marked(sums, competing, shown, wanted), held
 
-    @staticmethod
-    def scores_of(weights: Sequence[_Weights], rows: Rows) -> npt.NDArray[np.float32]:
-        """Return what each term adds to the BM25 score of each of some rows, shape (terms, rows), 0 where a row has it not."""
-        scores = np.zeros((len(weights), len(rows)), np.float32)
-        for line, one in zip(scores, weights, strict=True):
+    def scores_of(self, held: Sequence[Held], rows: npt.NDArray[np.int64]) -> Float32Matrix:
+        """Return what each term adds to the BM25 score of each of some rows, ascending; shape (terms, rows), 0 where a row has it not."""
+        scores = np.zeros((len(held), len(rows)), np.float32)
+        cut = int(np.searchsorted(rows, self._merged))
+        for line, one in zip(scores, held, strict=True):
             if len(one.rows):
-                place = np.minimum(np.searchsorted(one.rows, rows), len(one.rows) - 1)
-                line[:] = np.where(one.rows[place] == rows, one.weights[place], 0)
+                weights_at(one.rows, one.shares, one.factor, rows[:cut], line[:cut])
+            if len(one.later):
+                weights_at(one.later, one.later_shares, one.factor, rows[cut:], line[cut:])
         return scores
 
-    def _weights(self, term: np.uint32) -> _Weights:
-        """Return the rows that hold a term and what it adds to each one's score.
+    def _held(self, term: np.uint32, place: int) -> Held:
+        """Return where a term stands, and what its share adds to a row's score; `place` is its own among the merged ones, if it is there.
 
         Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework.
         """
-        rows, shares = self._of(term)
-        if not len(rows):
-            return _Weights(rows, shares)
-        idf = math.log(1 + (len(self) - len(rows) + 0.5) / (len(rows) + 0.5))
-        return _Weights(rows, np.float32(idf * (K1 + 1)) * shares)
-
-    def _of(self, term: np.uint32) -> tuple[Rows, Float32Vector]:
-        """Return the rows that hold a term, ascending, and how far its repetitions and the row's length let it count."""
-        place = int(np.searchsorted(self._terms, term))
-        rows, shares = self._rows[:0], self._shares[:0]
+        part = slice(0, 0)
         if place < len(self._terms) and self._terms[place] == term:
             part = slice(int(self._starts[place]), int(self._starts[place + 1]))
-            rows, shares = self._rows[part], self._shares[part]
-        late = self._tail_rows[self._tail == term]
-        if not len(late):
-            return rows, shares
-        more, often = np.unique(late, return_counts=True)
-        return np.concatenate([rows, more]), np.concatenate([shares, _shares(often, self._lengths[more])])
+        later, shares = self._tail_rows[:0], self._shares[:0]
+        if len(self._tail) and len(there := np.flatnonzero(self._tail == term)):
+            later, often = np.unique(self._tail_rows[there], return_counts=True)
+            shares = _shares(often, self._lengths[later])
+        rows = part.stop - part.start + len(later)
+        idf = math.log(1 + (len(self) - rows + 0.5) / (rows + 0.5))
+        return Held(self._rows[part], self._shares[part], later, shares, idf * (K1 + 1))
 
     def _merge(self) -> None:
-        lengths = self._lengths.astype(np.int64)
-        keys = np.concatenate(self._texts).astype(np.uint64) << np.uint64(32)
-        keys |= np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
-        pairs, counts = np.unique(keys, return_counts=True)
-        self._terms, first = np.unique((pairs >> np.uint64(32)).astype(np.uint32), return_index=True)
-        self._starts = np.append(first, len(pairs)).astype(np.int64)
-        self._rows = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        self._shares = _shares(counts, self._lengths[self._rows])
-        self._merged = len(self._texts)
-        self._tail, self._tail_rows = self._tail[:0], self._tail_rows[:0]
+        """Take the tail in among what is sorted already."""
+        pairs, often = np.unique(_keys(self._tail, self._tail_rows), return_counts=True)
+        rows = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int32)
+        shares = _shares(often, self._lengths[rows])
+        if self._merged:
+            before = _keys(np.repeat(self._terms, np.diff(self._starts)), self._rows)
+            place = np.searchsorted(before, pairs)
+            pairs, rows = np.insert(before, place, pairs), np.insert(self._rows, place, rows)
+            shares = np.insert(self._shares, place, shares)
+        terms = (pairs >> np.uint64(32)).astype(np.uint32)
+        first = np.flatnonzero(np.diff(terms, prepend=terms[:1] + np.uint32(1)))
+        self._terms, self._starts = terms[first], np.append(first, len(pairs)).astype(np.int64)
+        self._rows, self._shares = rows, shares
+        self._merged = len(self)
+        self._tail, self._tail_rows = self._tail[:0].copy(), self._tail_rows[:0].copy()
+
+
+def _keys(terms: Digests, rows: Rows) -> npt.NDArray[np.uint64]:
+    """Return numbers that sort by term, then row."""
+    return terms.astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64)
 
 
 def _shares(counts: npt.NDArray[Any], lengths: Float32Vector) -> Float32Vector:
+    """Return how far a term's repetitions and its row's length let it count."""
     often = counts.astype(np.float32)
     return np.asarray(often / (often + K1 * (1 - B + B / MEAN_LENGTH * lengths)), np.float32)

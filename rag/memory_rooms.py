@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from indexes.catalog import Catalog
     from indexes.embedder import Embedder
     from indexes.memory_index import MemoryIndex
+    from indexes.plain_views import View
     from indexes.settings import Settings
     from rag.auditing import Auditor
 
@@ -60,13 +61,16 @@ class MemoryRooms:
         if principal.tenant != self.catalog.tenant:
             raise AccessDenied(principal)
 
-    def access(self, principal: Principal, *, view: Connection | None = None) -> AccessFilter:
+    def access(
+        self, principal: Principal, *, view: View | None = None, before: AccessFilter | None = None
+    ) -> AccessFilter:
         """Return what the principal may read at this moment; AccessDenied for another tenant's.
 
         Args:
             view: of the catalog, begun just now, spares another one.
+            before: as of a moment ago; see `Catalog.access`.
         """
-        return self.catalog.access(principal, view=view)
+        return self.catalog.access(principal, view=view, before=before)
 
     def writable(self, text: object, *, access: AccessFilter, administrator: bool = False) -> Written:
         """Return the scope, as one that the principal may write in.

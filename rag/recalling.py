@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from rag.lore.items import Kind, MemoryItem
 from rag.lore.rank import Candidates, query_terms, rank
 from rag.lore.scopes import SESSION, scope_of
 from rag.memory_rooms import MemoryRooms, item_of
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 TOP_K = 10
 DEPTH = 64
@@ -67,7 +64,7 @@ def check_query(query: object, max_chars: int) -> str:
         raise ConfigError("the query is empty; write a question or some words")
     if len(query) > max_chars:
         raise TooLarge(f"the query has {len(query)} characters, the limit is {max_chars}; shorten it")
-    if any("\ud800" <= char <= "\udfff" for char in query):
+    if not query.isascii() and any("\ud800" <= char <= "\udfff" for char in query):
         raise ConfigError("the query is not valid Unicode: it holds half of a surrogate pair")
     return query
 
@@ -128,18 +125,18 @@ def recall(
     words = query_terms(wanted.query)[:MAX_WORDS]
     now, as_of = now_micros(), to_micros(wanted.as_of)
     for _ in range(_TRIES):
-        with rooms.catalog.read() as db:
+        with rooms.catalog.look() as db:
             access = rooms.access(principal, view=db)
             query = MemoryQuery(
                 vector, digests_of(words), now, as_of=as_of, session=wanted.session, scopes=wanted.scopes,
-                kinds=wanted.kinds, passing=_passing(db, wanted, access), depth=wanted.depth,
+                kinds=wanted.kinds, passing=_passing(rooms, wanted, access), depth=wanted.depth,
             )  # fmt: skip
             candidates = rooms.index.candidates(db, query, access=access)
-        ranked = _ranked(wanted.query, words, candidates, now if as_of is None else as_of)[: wanted.top_k]
+        ranked = _ranked(wanted, words, candidates, now if as_of is None else as_of)
         if before_confirm is not None:
             before_confirm()
-        with rooms.catalog.read() as db:
-            access = rooms.access(principal, view=db)  # a group may have been taken away while the search ran
+        with rooms.catalog.look() as db:
+            access = rooms.access(principal, view=db, before=access)  # a group may have been taken away meanwhile
             confirmed = confirm(
                 db, [seq for seq, _ in ranked], access=access, now=now, as_of=as_of, passes=wanted.passes
             )
@@ -152,13 +149,14 @@ def recall(
     return Recalled(items, tuple(row for row, _ in found), access)
 
 
-def _passing(db: Connection, wanted: Wanted, access: AccessFilter) -> frozenset[int] | None:
+def _passing(rooms: MemoryRooms, wanted: Wanted, access: AccessFilter) -> frozenset[int] | None:
     """Return the readable rows that pass the metadata filter, None where there is none. Cost: reads all readable metadata."""
     from indexes.tables import memory_items as items
 
     if wanted.where is None:
         return None
-    rows = find(db, items.c.class_id.in_(sorted(access.classes)))
+    with rooms.catalog.read() as db:
+        rows = find(db, items.c.class_id.in_(sorted(access.classes)))
     return frozenset(row.seq for row in rows if matches(wanted.where, fields_of(row)))
 
 
@@ -167,10 +165,9 @@ def fields_of(row: MemoryRow) -> dict[str, Any]:
     return {**row.metadata, **{name: getattr(row, name) for name in OWN_FIELDS}}
 
 
-def _ranked(query: str, words: Sequence[str], candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
-    """Return seqs and scores, best first; ties by ascending seq."""
+def _ranked(wanted: Wanted, words: Sequence[str], candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
+    """Return seqs and scores of as many as are wanted, best first; ties by ascending seq."""
     told = Candidates(
-        texts=candidates.texts,
         dense=candidates.dense,
         words=words,
         word_scores=candidates.term_scores,
@@ -178,11 +175,14 @@ def _ranked(query: str, words: Sequence[str], candidates: MemoryCandidates, now:
         sessions=candidates.sessions,
         positions=candidates.positions,
         speakers=candidates.speakers,
+        names=candidates.names,
+        asks=candidates.asks,
+        texts=candidates.texts,
         trust=candidates.trust,
         importance=candidates.importance,
     )
-    scores = rank(query, told, now=from_micros(now))
-    order = np.lexsort((candidates.seqs, -scores))
+    scores = rank(wanted.query, told, now=from_micros(now))
+    order = np.lexsort((candidates.seqs, -scores))[: wanted.top_k]
     return list(zip(candidates.seqs[order].tolist(), scores[order].tolist(), strict=True))
 
 

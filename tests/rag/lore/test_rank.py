@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -38,11 +39,15 @@ def candidates(
     scores = np.array([[float(word in one) for one in held] for word in words], np.float32).reshape(len(words), n)
     names = list(sessions) or [""] * n
     places = [names[:place].count(name) if name else -1 for place, name in enumerate(names)]
+    told_by = list(speakers) or [""] * n
+    known = sorted({"", *told_by})
     return Candidates(
-        told, np.array(list(dense) or [0.5] * n, np.float32), words, scores,
-        np.array([to_micros(one) for one in (list(times) or [OLD] * n)], np.int64), names, np.array(places, np.int64),
-        list(speakers) or [""] * n, np.array(list(trust) or [1.0] * n, np.float32),
-        np.array(list(importance) or [0.5] * n, np.float32),
+        dense=np.array(list(dense) or [0.5] * n, np.float32), words=words, word_scores=scores,
+        times=np.array([to_micros(one) for one in (list(times) or [OLD] * n)], np.int64),
+        sessions=np.array([sorted(set(names)).index(one) if one else -1 for one in names], np.int64),
+        positions=np.array(places, np.int64), speakers=np.array([known.index(one) for one in told_by], np.int64), names=known,
+        asks=np.array([one.endswith("?") for one in told], bool), texts=told,
+        trust=np.array(list(trust) or [1.0] * n, np.float32), importance=np.array(list(importance) or [0.5] * n, np.float32),
     )  # fmt: skip
 
 
@@ -137,12 +142,10 @@ def test_a_score_does_not_depend_on_the_order_of_the_candidates(
     )  # fmt: skip
     order = np.array(sorted(range(len(rows)), key=lambda _: random.random()))  # type: ignore[attr-defined]
 
-    def of(values: Sequence[str]) -> list[str]:
-        return [values[place] for place in order]
-
-    mixed = Candidates(
-        of(found.texts), found.dense[order], found.words, found.word_scores[:, order], found.times[order],
-        of(found.sessions), found.positions[order], of(found.speakers), found.trust[order], found.importance[order],
+    columns = ("dense", "times", "sessions", "positions", "speakers", "asks", "trust", "importance")
+    mixed = replace(
+        found, texts=[found.texts[place] for place in order], word_scores=found.word_scores[:, order],
+        **{name: getattr(found, name)[order] for name in columns},
     )  # fmt: skip
     scores = rank(question, found, now=NOW)
     assert np.isfinite(scores).all()
