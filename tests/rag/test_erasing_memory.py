@@ -106,6 +106,17 @@ def test_ratings_of_answers_from_an_erased_document_go_with_it(mill: Loremill) -
     assert left(mill, "20 weeks for every employee") == []
 
 
+def test_ratings_that_name_a_document_as_the_right_one_go_with_it_in_its_collection_alone(mill: Loremill) -> None:
+    for collection in ("c", "d"):
+        mill.put_document(
+            collection=collection, principal=BOB, document_id="x.md", text="Lunch is at noon.", acl=Acl(("everyone",))
+        )
+        told = mill.ask("When is lunch?", collection=collection, principal=BOB).to_json() | {"citations": []}
+        mill.feedback(told, collection=collection, principal=BOB, rating="down", correct_document_ids=["x.md"])
+    assert mill.erase(document="x.md", collection="c").receipt.counts["ratings"] == 1
+    assert [one.collection for one in mill.ratings(principal=BOB)] == ["d"]
+
+
 def test_what_an_agent_has_forgotten_is_in_no_file_and_its_receipt_verifies(mill: Loremill) -> None:
     mill.memory.remember("My locker's word is Zanzibarquokka17.", principal=ALICE)
     mill.memory.remember("I like tea.", principal=ALICE)
