@@ -82,6 +82,14 @@ class CatalogFile:
         self._engine.dispose()
 
     @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @property
+    def schema(self) -> str | None:
+        return None
+
+    @property
     def path(self) -> Path:
         """The database file."""
         return Path(str(self._engine.url.database))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.receipts import IN_BUILDS
+from rag.receipts import IN_BUILDS, of_texts
 
 if TYPE_CHECKING:
     from rag.fingerprints import Finder, Fingerprinter
@@ -90,7 +90,7 @@ def scan(home: Path, tenant: str, fingerprinter: Fingerprinter, digests: Sequenc
 
     Cost: about 50 MB/s.
     """
-    texts = fingerprinter.finder([each for each in digests if not each.startswith(IN_BUILDS)])
+    texts = fingerprinter.finder(of_texts(digests))
     rows = fingerprinter.finder([each.removeprefix(IN_BUILDS) for each in digests if each.startswith(IN_BUILDS)])
     files = size = 0
     found: list[Sighting] = []

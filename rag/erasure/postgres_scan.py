@@ -139,9 +139,10 @@ def _files(db: Connection, schema: str, folder: Path) -> list[Path]:
     """Return the files of the schema's relations and those of no relation, each segment and fork, by path."""
     own = {folder / path for path in db.exec_driver_sql(_RELATIONS, {"schema": schema}).scalars()}
     taken = set(db.exec_driver_sql("SELECT pg_relation_filenode(oid) FROM pg_class").scalars())
-    database = folder / db.exec_driver_sql(
-        "SELECT 'base/' || oid FROM pg_database WHERE datname = current_database()"
-    ).scalar_one()
+    database = (
+        folder
+        / db.exec_driver_sql("SELECT 'base/' || oid FROM pg_database WHERE datname = current_database()").scalar_one()
+    )
     found = []
     for place in {database, *(path.parent for path in own)}:
         for path in place.iterdir():
@@ -149,4 +150,3 @@ def _files(db: Connection, schema: str, folder: Path) -> list[Path]:
             if match and (place / match[1] in own or int(match[1]) not in taken):
                 found.append(path)
     return sorted(found)
-

@@ -86,4 +86,4 @@ class PostgresStorage:
         return scan_postgres(self._engine, self._schema, finder)
 
 
-DEAD_ROWS = "PostgreSQL: what was deleted stays on its tables' pages, unreachable, until they are written anew, as `loremill erase` does"
+DEAD_ROWS = "PostgreSQL: what was deleted stays on its tables' pages, unreachable, until `loremill erase compact` or an erasure writes them anew"

@@ -125,3 +125,50 @@ def test_what_an_agent_has_forgotten_is_in_no_file_and_its_receipt_verifies(mill
     receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
     assert left(mill, "Zanzibarquokka17") == []
     assert mill.verify_erasure(receipt.id).ok
+
+
+LOCKER = "My locker at the north gate opens with the word Zanzibarquokka17."
+
+
+def test_a_receipt_of_forget_holds_though_others_have_the_same_words(mill: Loremill) -> None:
+    """Who said them too, a document that quotes them, and whoever said them again since."""
+    mill.memory.remember(LOCKER, principal=BOB)
+    mill.put_document(
+        collection="c", principal=BOB, document_id="q.md", text=f"It says: {LOCKER}", acl=Acl(("everyone",))
+    )
+    mill.memory.remember(LOCKER, principal=ALICE)
+    mill.memory.settle()
+    receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
+    assert mill.verify_erasure(receipt.id).ok
+    for principal in (BOB, ALICE):
+        mill.memory.remember(LOCKER, principal=principal)
+    assert mill.verify_erasure(receipt.id).ok
+
+
+def test_a_receipt_of_forget_does_not_hold_where_the_words_are_in_a_file_that_nobody_keeps(mill: Loremill) -> None:
+    mill.memory.remember(LOCKER, principal=ALICE)
+    receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
+    (mill.home / "debug.log").write_text(f"stored {LOCKER}")
+    verdict = mill.verify_erasure(receipt.id)
+    assert verdict.scan is not None
+    assert {each.file for each in verdict.scan.found} == {"debug.log"}
+
+
+def test_a_receipt_of_forget_does_not_hold_where_a_row_is_there_again(mill: Loremill) -> None:
+    """A backup was put back, say: the very row that was forgotten tells itself from one that says the same."""
+    from sqlalchemy import insert, select
+
+    from indexes.tables import memory_items
+
+    catalog = mill._tenant("t").catalog
+    mill.memory.remember(LOCKER, principal=BOB)
+    said = mill.memory.remember(LOCKER, principal=ALICE)
+    with catalog.read() as db:
+        row = db.execute(select(memory_items).where(memory_items.c.id == said.id)).one()._asdict()
+    receipt = mill.memory.forget(principal=ALICE, id=said.id)
+    assert mill.verify_erasure(receipt.id).ok
+    with catalog.write() as db:
+        db.execute(insert(memory_items), row)
+    verdict = mill.verify_erasure(receipt.id)
+    assert verdict.scan is not None
+    assert [(each.file, each.where) for each in verdict.scan.found] == [("catalog", "table memory_items")]

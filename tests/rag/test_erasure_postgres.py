@@ -88,7 +88,9 @@ def finder(words: list[str] = WORDS) -> Finder:
     return made.finder(made.of(words))
 
 
-def test_deleted_words_are_in_no_byte_of_tables_indexes_samples_and_log(engine: Engine, server: tuple[str, Path]) -> None:
+def test_deleted_words_are_in_no_byte_of_tables_indexes_samples_and_log(
+    engine: Engine, server: tuple[str, Path]
+) -> None:
     with engine.begin() as db:
         plant(db)
     run(engine, "ANALYZE", "CHECKPOINT")
@@ -111,7 +113,9 @@ def test_what_stays_is_there_as_before(engine: Engine) -> None:
     assert rows == WORDS[100:]
 
 
-def test_the_scan_names_tables_by_their_values_and_files_by_their_bytes(engine: Engine, server: tuple[str, Path]) -> None:
+def test_the_scan_names_tables_by_their_values_and_files_by_their_bytes(
+    engine: Engine, server: tuple[str, Path]
+) -> None:
     with engine.begin() as db:
         plant(db)
     scan = scan_postgres(engine, SCHEMA, finder())
@@ -147,7 +151,9 @@ def test_a_neighbours_words_are_neither_counted_nor_touched(engine: Engine) -> N
 
 def test_files_that_a_crash_left_in_the_database_are_looked_at(engine: Engine, server: tuple[str, Path]) -> None:
     with engine.connect() as db:
-        folder = server[1] / Path(db.exec_driver_sql(f"SELECT pg_relation_filepath('{SCHEMA}.said')").scalar_one()).parent
+        folder = (
+            server[1] / Path(db.exec_driver_sql(f"SELECT pg_relation_filepath('{SCHEMA}.said')").scalar_one()).parent
+        )
     orphan = folder / "99999999"
     orphan.write_bytes(b"\0" * 100 + WORDS[3].encode())
     try:
@@ -205,7 +211,12 @@ def test_a_table_that_is_locked_makes_it_busy(engine: Engine) -> None:
 @pytest.fixture
 def ordinary(engine: Engine, server: tuple[str, Path]) -> Iterator[Engine]:
     """As a role that owns the schema and nothing else."""
-    run(engine, "CREATE ROLE plain LOGIN", f"ALTER SCHEMA {SCHEMA} OWNER TO plain", f"ALTER TABLE {SCHEMA}.said OWNER TO plain")
+    run(
+        engine,
+        "CREATE ROLE plain LOGIN",
+        f"ALTER SCHEMA {SCHEMA} OWNER TO plain",
+        f"ALTER TABLE {SCHEMA}.said OWNER TO plain",
+    )
     opened = create_engine(re.sub(r"//postgres:?@", "//plain@", server[0]))
     yield opened
     opened.dispose()
