@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -19,7 +18,6 @@ from sqlalchemy import Connection, Engine, create_engine
 
 from indexes.errors import Busy, IndexBackendError
 from indexes.postgres_samples import keep_no_samples
-from rag.erasure import postgres
 from rag.erasure.postgres import ALWAYS, compact_postgres
 from rag.erasure.postgres_scan import NOT_HERE, scan_postgres
 from rag.fingerprints import Finder, Fingerprinter
@@ -269,4 +267,4 @@ def test_a_server_that_keeps_its_files_in_the_home_is_left_alone(server: tuple[s
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(server[1] / name, place / name)
     (tmp_path / "home" / "note.txt").write_text("x")
-    assert [os.path.basename(path) for path in regular_files(tmp_path / "home")] == ["note.txt"]
+    assert [path.name for path in regular_files(tmp_path / "home")] == ["note.txt"]
