@@ -141,6 +141,8 @@ class Erasing:
             raise ConfigError("say what to erase: either --document or --subject")
         if subject is not None and collection is not None:
             raise ConfigError("a subject is erased from all collections of its tenant: leave --collection out")
+        if self.settings.catalog_url:
+            raise ConfigError("nothing can be erased from a catalog in PostgreSQL yet; nothing was changed")
         with self._erasing():
             self._finish_journals()
             target = (
@@ -193,7 +195,7 @@ class Erasing:
             if documents:
                 found[name] = Target(name, asked=asked, documents=documents)
         if not found:
-            for name in tenant_names(self.home) if tenant is None else [tenant]:
+            for name in tenant_names(self.home, self.settings) if tenant is None else [tenant]:
                 if self._was_erased(again := Target(name, asked=asked)):
                     return again
             raise ConfigError(
@@ -218,7 +220,7 @@ class Erasing:
     def _tenants_meant(self, tenant: str | None) -> list[str]:
         from rag.tenant import tenant_names
 
-        names = tenant_names(self.home)
+        names = tenant_names(self.home, self.settings)
         if tenant is not None and tenant not in names:
             raise ConfigError(f"there is no tenant {tenant!r} here; there are: {', '.join(names) or 'none'}")
         return names if tenant is None else [tenant]
@@ -285,6 +287,7 @@ class Erasing:
         for eraser in self._erasers(rooms.name, draft.by):
             eraser.erase(pending.target, finder)
         self._forget_caches(rooms)
+        assert rooms.catalog.path is not None, "refused at the beginning"
         compact(rooms.catalog.path)
         seen = scan(self.home, rooms.name, fingerprinter, draft.digests).found
         ordinary = {each.digest for each in seen if each.digest.startswith(_ORDINARY)}

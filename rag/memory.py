@@ -402,7 +402,6 @@ class Memory:
         Raises:
             ConfigError: no condition is given, or one is malformed.
         """
-        from rag.erasure.compact import truncate_log
         from rag.forgetting import forget_items, select_items
         from rag.receipts import issue, save
 
@@ -421,7 +420,7 @@ class Memory:
         with rooms.auditor.denials(principal, "memory.forget"):
             access = rooms.access(principal)
         gone = forget_items(rooms, select_items(rooms, given, access=access))
-        truncate_log(rooms.catalog.path)  # where what was deleted a moment ago still stands
+        rooms.catalog.backend.truncate_log()  # where what was deleted a moment ago still stands
         self._background.wake(rooms)
         receipt = issue(
             self._home, tenant=principal.tenant, by=principal.subject, about="memory " + ", ".join(sorted(given)),
