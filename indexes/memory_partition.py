@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from indexes.access import BoolVector
 from indexes.arrays import Float32Matrix, Int64Vector
+from indexes.dialects import Sql
 from indexes.fusion import FloatVector
 from indexes.memory_terms import Digests, Postings
 from indexes.memory_vectors import Vectors
@@ -28,7 +29,7 @@ _FACTORS = ("trust", "importance")
 _CODED = ("kind", "scope", "session")
 _TEXTS = ("speaker", "text")
 _COLUMNS = (*_TIMES, *_FACTORS, *_CODED, *_TEXTS)
-_CHANGED = (
+_CHANGED = Sql(
     f"SELECT i.seq, {', '.join(f'i.{name}' for name in _COLUMNS)}, v.vector, v.terms FROM memory_items AS i"
     " JOIN memory_vectors AS v ON v.seq = i.seq AND v.model_id = ?"
     " WHERE i.class_id = ? AND i.changed > ? ORDER BY i.seq"
@@ -134,7 +135,7 @@ class Partition:
             return
         if gone > self.epoch:
             self._clear()
-        rows = db.exec_driver_sql(_CHANGED, (model_id, self.class_id, self.epoch)).all()
+        rows = db.exec_driver_sql(_CHANGED.on(db), (model_id, self.class_id, self.epoch)).all()
         new = []
         for row in rows:
             place = int(np.searchsorted(self._seqs[: self._n], row[0]))

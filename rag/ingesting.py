@@ -126,7 +126,7 @@ class Ingesting:
         with TemporaryDirectory(prefix="loremill-plan-") as aside:
             catalog = (
                 self._tenant(name).catalog
-                if name in tenant_names(self.home)
+                if name in tenant_names(self.home, self.settings)
                 else Catalog.open(Path(aside) / "catalog.db", tenant=name)
             )
             ingestion = self._ingestion_over(catalog, Path(aside), collection)
@@ -195,7 +195,7 @@ class Ingesting:
         from rag.tenant import tenant_names
 
         options = VectorOptions.of(self.settings)
-        for name in [tenant] if tenant is not None else tenant_names(self.home):
+        for name in [tenant] if tenant is not None else tenant_names(self.home, self.settings):
             rooms = self._tenant(name)
             for each in [collection] if collection is not None else rooms.catalog.collections():
                 if each in rooms.catalog.collections():

@@ -44,7 +44,9 @@ class Releasing:
 
         if collection is not None:
             return list_releases(self._tenant_of(collection, tenant).catalog, collection)
-        catalogs = [self._tenant(name).catalog for name in tenant_names(self.home) if tenant in (None, name)]
+        catalogs = [
+            self._tenant(name).catalog for name in tenant_names(self.home, self.settings) if tenant in (None, name)
+        ]
         return [
             release
             for catalog in catalogs

@@ -38,7 +38,7 @@ class Naming:
             if documents:
                 found[name] = Target(name, asked=asked, documents=documents)
         if not found:
-            for name in tenant_names(self.home) if tenant is None else [tenant]:
+            for name in tenant_names(self.home, self.settings) if tenant is None else [tenant]:
                 if self._was_erased(again := Target(name, asked=asked)):
                     return again
             raise ConfigError(
@@ -63,7 +63,7 @@ class Naming:
     def _tenants_meant(self, tenant: str | None) -> list[str]:
         from rag.tenant import tenant_names
 
-        names = tenant_names(self.home)
+        names = tenant_names(self.home, self.settings)
         if tenant is not None and tenant not in names:
             raise ConfigError(f"there is no tenant {tenant!r} here; there are: {', '.join(names) or 'none'}")
         return names if tenant is None else [tenant]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,25 +38,31 @@ ORDER BY c.relname, a.attnum
 _RELATIONS: Final = """
 WITH tables AS (
   SELECT oid, reltoastrelid FROM pg_class
-  WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s) OR oid = 'pg_catalog.pg_statistic'::regclass
+  WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = ANY (%(schemas)s)) OR oid = 'pg_catalog.pg_statistic'::regclass
 ), stored AS (SELECT oid FROM tables UNION SELECT reltoastrelid FROM tables WHERE reltoastrelid <> 0)
 SELECT pg_relation_filepath(oid) FROM stored WHERE pg_relation_filepath(oid) IS NOT NULL
 UNION SELECT pg_relation_filepath(indexrelid) FROM pg_index WHERE indrelid IN (SELECT oid FROM stored)
 """
 
 
-def scan_postgres(engine: Engine, schema: str, finder: Finder) -> RawScan:
-    """Look for a receipt's fingerprints; `notes` say what could not be looked at. Cost: about 50 MB/s."""
+def scan_postgres(engine: Engine, schemas: Sequence[str], finder: Finder) -> RawScan:
+    """Look for a receipt's fingerprints; `notes` say what could not be looked at. Cost: about 50 MB/s.
+
+    Args:
+        schemas: the tenant's own first, then those that its ingestions use.
+    """
     found: list[Sighting] = []
     size = 0
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db:
-        for table, columns in _columns(db, schema).items():
-            known: dict[str, int] = {}
-            for part in joined_values(_values(db, schema, table, columns)):
-                size += len(part)
-                known |= finder.found([part], known=known)
-            found += [Sighting("postgresql", f"table {table}", digest) for digest in known]
-    return RawScan(0, size, tuple(found), ()) + _scan_files(engine, schema, finder)
+    for schema in schemas:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db:
+            for table, columns in _columns(db, schema).items():
+                known: dict[str, int] = {}
+                for part in joined_values(_values(db, schema, table, columns)):
+                    size += len(part)
+                    known |= finder.found([part], known=known)
+                where = f"table {table}" if schema == schemas[0] else f"table {schema}.{table}"
+                found += [Sighting("postgresql", where, digest) for digest in known]
+    return RawScan(0, size, tuple(found), ()) + _scan_files(engine, schemas, finder)
 
 
 def _columns(db: Connection, schema: str) -> dict[str, list[tuple[str, bool]]]:
@@ -83,13 +89,13 @@ def _bytes(value: Any) -> bytes:
 # -- files ---------------------------------------------------------------------------------------------------------------
 
 
-def _scan_files(engine: Engine, schema: str, finder: Finder) -> RawScan:
+def _scan_files(engine: Engine, schemas: Sequence[str], finder: Finder) -> RawScan:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         folder = server_folder(db)
         if folder is None:
             return RawScan(0, 0, (), (), (NOT_HERE,))
         notes = () if _checkpoint(db) else (_MAY_BE_OLDER,)
-        paths = _files(db, schema, folder)
+        paths = _files(db, schemas, folder)
     found: list[Sighting] = []
     unread: list[str] = []
     size = 0
@@ -135,9 +141,9 @@ def _checkpoint(db: Connection) -> bool:
         return False
 
 
-def _files(db: Connection, schema: str, folder: Path) -> list[Path]:
-    """Return the files of the schema's relations and those of no relation, each segment and fork, by path."""
-    own = {folder / path for path in db.exec_driver_sql(_RELATIONS, {"schema": schema}).scalars()}
+def _files(db: Connection, schemas: Sequence[str], folder: Path) -> list[Path]:
+    """Return the files of the schemas' relations and those of no relation, each segment and fork, by path."""
+    own = {folder / path for path in db.exec_driver_sql(_RELATIONS, {"schemas": list(schemas)}).scalars()}
     taken = set(db.exec_driver_sql("SELECT pg_relation_filenode(oid) FROM pg_class").scalars())
     database = (
         folder

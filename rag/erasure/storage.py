@@ -5,17 +5,19 @@ Here, and nowhere else, it is decided which database that is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rag.raw_files import RawScan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlalchemy import Engine
-
     from indexes.catalog import Catalog
     from rag.fingerprints import Finder
+
+DEAD_ROWS: Final = (
+    "PostgreSQL: what was deleted stays on its tables' pages, unreachable, until `loremill erase compact` or an erasure writes them anew"
+)
 
 
 class Storage(Protocol):
@@ -38,15 +40,16 @@ class Storage(Protocol):
 
 def storage_of(catalog: Catalog) -> Storage:
     """Return what a catalog lies in."""
-    if catalog.engine.dialect.name == "postgresql":
-        return PostgresStorage(catalog.engine, str(catalog.schema))
-    return SqliteStorage(catalog.path)
+    if catalog.path is not None:
+        return _File(catalog, catalog.path)
+    return _Server(catalog, str(catalog.schema))
 
 
-class SqliteStorage:
-    """A file in the home."""
+class _File:
+    """SQLite, in the home."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, catalog: Catalog, path: Path) -> None:
+        self._catalog = catalog
         self._path = path
 
     def compact(self) -> tuple[str, ...]:
@@ -56,26 +59,24 @@ class SqliteStorage:
         return ()
 
     def tidy(self) -> tuple[str, ...]:
-        from rag.erasure.compact import truncate_log
-
-        truncate_log(self._path)
+        self._catalog.backend.truncate_log()  # where what was deleted a moment ago still stands
         return ()
 
     def scan(self, finder: Finder) -> RawScan:
         return RawScan(0, 0, (), ())
 
 
-class PostgresStorage:
-    """A schema on a server."""
+class _Server:
+    """A schema in PostgreSQL, with those in which its ingestions are staged."""
 
-    def __init__(self, engine: Engine, schema: str) -> None:
-        self._engine = engine
+    def __init__(self, catalog: Catalog, schema: str) -> None:
+        self._catalog = catalog
         self._schema = schema
 
     def compact(self) -> tuple[str, ...]:
         from rag.erasure.postgres import compact_postgres
 
-        return compact_postgres(self._engine, self._schema)
+        return compact_postgres(self._catalog.engine, self._schema)
 
     def tidy(self) -> tuple[str, ...]:
         return (DEAD_ROWS,)
@@ -83,7 +84,4 @@ class PostgresStorage:
     def scan(self, finder: Finder) -> RawScan:
         from rag.erasure.postgres_scan import scan_postgres
 
-        return scan_postgres(self._engine, self._schema, finder)
-
-
-DEAD_ROWS = "PostgreSQL: what was deleted stays on its tables' pages, unreachable, until `loremill erase compact` or an erasure writes them anew"
+        return scan_postgres(self._catalog.engine, [self._schema, *self._catalog.backend.staged_schemas()], finder)

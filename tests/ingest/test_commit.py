@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from indexes import staging as staging_module
+from indexes import catalog_sqlite
 from indexes.errors import IndexBackendError, IngestError
 from ingest import commit as module
 from ingest.commit import exclusive
@@ -69,7 +69,7 @@ def test_a_fault_inside_the_last_transaction_leaves_the_old_state_and_a_second_r
 def test_a_full_disk_leaves_the_old_state_served(mill: Loremill, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mill.ingest(docs, collection="c")
     before = served(mill)
-    real = staging_module.connect_pragmas
+    real = catalog_sqlite.connect_pragmas
 
     def fill_the_disk(connection: Any, record: object) -> None:
         real(connection, record)
@@ -78,7 +78,7 @@ def test_a_full_disk_leaves_the_old_state_served(mill: Loremill, docs: Path, mon
 
     (docs / "a.md").write_text("\n\n".join(f"The kiln, part {number} of very many." for number in range(2000)))
     with monkeypatch.context() as patch:
-        patch.setattr(staging_module, "connect_pragmas", fill_the_disk)
+        patch.setattr(catalog_sqlite, "connect_pragmas", fill_the_disk)
         with pytest.raises(IndexBackendError, match="nothing was changed"):
             mill.ingest(docs, collection="c")
     assert served(mill) == before

@@ -116,15 +116,15 @@ def test_the_scan_names_tables_by_their_values_and_files_by_their_bytes(
 ) -> None:
     with engine.begin() as db:
         plant(db)
-    scan = scan_postgres(engine, SCHEMA, finder())
+    scan = scan_postgres(engine, [SCHEMA], finder())
     assert {each.where for each in scan.found if each.file == "postgresql"} == {"table said"}
     assert len([each for each in scan.found if each.file == "postgresql"]) == len(WORDS)
     assert len({each.file for each in scan.found}) >= 4
     run(engine, f"DELETE FROM {SCHEMA}.said")
-    dead = scan_postgres(engine, SCHEMA, finder())
+    dead = scan_postgres(engine, [SCHEMA], finder())
     assert {each.file.startswith("postgresql/base/") for each in dead.found} == {True}
     compact_postgres(engine, SCHEMA)
-    clean = scan_postgres(engine, SCHEMA, finder())
+    clean = scan_postgres(engine, [SCHEMA], finder())
     assert (clean.found, clean.unread, clean.notes) == ((), (), ())
     assert clean.files > 3
 
@@ -133,14 +133,14 @@ def test_a_long_value_that_is_stored_compressed_is_found(engine: Engine) -> None
     with engine.begin() as db:
         db.exec_driver_sql(f"ALTER TABLE {SCHEMA}.said ALTER long SET STORAGE MAIN")
         db.exec_driver_sql(f"INSERT INTO {SCHEMA}.said (id, long) VALUES ('a', repeat(%s, 300))", (WORDS[7],))
-    found = scan_postgres(engine, SCHEMA, finder(WORDS[7:8])).found
+    found = scan_postgres(engine, [SCHEMA], finder(WORDS[7:8])).found
     assert "postgresql" in {each.file for each in found}
 
 
 def test_a_neighbours_words_are_neither_counted_nor_touched(engine: Engine) -> None:
     with engine.begin() as db:
         plant(db, "loremill_other")
-    assert scan_postgres(engine, SCHEMA, finder()).found == ()
+    assert scan_postgres(engine, [SCHEMA], finder()).found == ()
     with engine.connect() as db:
         before = db.exec_driver_sql("SELECT pg_relation_filenode('loremill_other.said')").scalar()
         compact_postgres(engine, SCHEMA)
@@ -155,7 +155,7 @@ def test_files_that_a_crash_left_in_the_database_are_looked_at(engine: Engine, s
     orphan = folder / "99999999"
     orphan.write_bytes(b"\0" * 100 + WORDS[3].encode())
     try:
-        assert {each.file for each in scan_postgres(engine, SCHEMA, finder()).found} == {
+        assert {each.file for each in scan_postgres(engine, [SCHEMA], finder()).found} == {
             f"postgresql/{orphan.relative_to(server[1])}"
         }
     finally:
@@ -233,7 +233,7 @@ def test_a_role_that_owns_the_schema_alone_compacts_it_and_says_what_stays(
     assert [("pg_statistic" in note, "write-ahead log" in note) for note in others] == [(True, False), (False, True)]
     run(engine, "CHECKPOINT")
     assert left(server[1] / "base") == {}
-    assert scan_postgres(ordinary, SCHEMA, finder()).notes == (NOT_HERE,)
+    assert scan_postgres(ordinary, [SCHEMA], finder()).notes == (NOT_HERE,)
 
 
 def test_a_role_that_does_not_own_the_tables_is_told(engine: Engine, ordinary: Engine) -> None:
