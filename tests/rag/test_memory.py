@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexes.errors import AccessDenied, ConfigError, MemoryNotFound, TooLarge
+from indexes.tables import metadata
 from rag import Acl, Principal
 from rag.lore.consolidate import Policy
 
@@ -466,9 +465,9 @@ def test_nothing_of_what_is_forgotten_stays_in_the_tables(mill: Loremill) -> Non
     mill.memory.settle()
     mill.memory.forget(principal=ALICE, id=said.id)
     mill.memory.settle()
-    with closing(sqlite3.connect(mill.home / "tenants" / "halden" / "catalog.db")) as db:
-        dump = "\n".join(db.iterdump())
-        seqs = [row[0] for row in db.execute("SELECT seq FROM memory_vectors EXCEPT SELECT seq FROM memory_items")]
+    with mill._tenant("halden").catalog.read() as db:
+        dump = "\n".join(str(row) for table in metadata.sorted_tables for row in db.execute(table.select()))
+        seqs = list(db.exec_driver_sql("SELECT seq FROM memory_vectors EXCEPT SELECT seq FROM memory_items").scalars())
     assert "Zanzibar" not in dump
     assert "zanzibar" not in dump
     assert said.id not in dump
