@@ -209,7 +209,7 @@ class Erasing(Naming):
         from rag.releases import ReleaseServing, ReleaseSettings, live_release, recipe_of
 
         folder = rooms.collections / collection
-        with exclusive(folder, wait_s=_HOLD_WAITS_S):
+        with exclusive(folder, rooms.catalog, wait_s=_HOLD_WAITS_S):
             self._stand(rooms, collection)
             live = live_release(rooms.catalog, collection)
             settings = self.settings if live is None else self.settings.model_copy(update=dict(live.index))

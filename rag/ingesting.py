@@ -326,7 +326,7 @@ class Ingesting:
         from ingest.commit import exclusive
 
         folder = tenant.collections / collection
-        with exclusive(folder, wait_s=wait_s):
+        with exclusive(folder, tenant.catalog, wait_s=wait_s):
             tenant.catalog.create_collection(collection)
             self._stand(tenant, collection)
             ingestion = self._ingestion_over(tenant.catalog, folder, collection)

@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, overload
 
-from indexes.errors import CollectionNotFound, ConfigError
+from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError
 from indexes.vocabulary import Principal
 from rag.deriving import Background, Deriver
 from rag.lore.items import Episode, MemoryEvent, MemoryItem, Receipt
@@ -437,7 +438,8 @@ class Memory:
         self._background.close()
         with self._lock:
             for rooms in self._rooms.values():
-                rooms.flush_recalled()
+                with suppress(IndexBackendError):  # a server that is gone; what is lost of it is no harm
+                    rooms.flush_recalled()
             self._rooms.clear()
 
     # -- rooms -------------------------------------------------------------------------------------------------------

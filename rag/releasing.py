@@ -289,7 +289,7 @@ class Releasing:
         """Hold the collection against ingestions, with the live release's chunks standing."""
         from ingest.commit import exclusive
 
-        with exclusive(rooms.collections / collection, wait_s=_BUILD_WAITS_S):
+        with exclusive(rooms.collections / collection, rooms.catalog, wait_s=_BUILD_WAITS_S):
             self._stand(rooms, collection)
             yield
 
@@ -307,7 +307,7 @@ class Releasing:
         """As `_stand`, for who looks at what stands after a move. Of no weight for what is served, so whoever ingests now does it instead."""
         from ingest.commit import exclusive
 
-        with suppress(Busy), exclusive(rooms.collections / collection):
+        with suppress(Busy), exclusive(rooms.collections / collection, rooms.catalog):
             self._stand(rooms, collection)
 
     @contextmanager
