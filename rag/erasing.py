@@ -182,6 +182,7 @@ class Erasing(Naming):
         from indexes.vectors import VectorOptions
         from rag.erasure.audit import AuditEraser
         from rag.erasure.documents import DocumentEraser
+        from rag.erasure.evaluations import EvaluationEraser
         from rag.erasure.files import FileEraser
         from rag.erasure.ingestions import IngestionEraser
         from rag.erasure.memory import MemoryEraser
@@ -195,6 +196,7 @@ class Erasing(Naming):
             ),
             MemoryEraser(rooms.catalog),
             RatingEraser(rooms.catalog),
+            EvaluationEraser(rooms.catalog),
             IngestionEraser(rooms.catalog, rooms.folder / "inbox"),
             FileEraser(self.home, tenant),
             AuditEraser(AuditLog.of(rooms.folder, self.settings), by=by),

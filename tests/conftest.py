@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -36,9 +37,12 @@ def minilm(models: Path) -> MiniLM:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL server; tests that want one skip where the packages are absent."""
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; tests that want one skip where the packages are absent.
+
+    Not below pytest's folder: as root the server runs as another user, whom the next pytest that starts shuts out of there.
+    """
+    with TemporaryDirectory(prefix="loremill-postgres-") as folder, running_postgres(Path(folder)) as server:
         yield server
 
 

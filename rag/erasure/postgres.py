@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.exc import DBAPIError
 
-ALWAYS: Final = (
-    "PostgreSQL: tables and indexes were written anew; archives of its log, replicas, backups and its messages are not looked at"
-)
+ALWAYS: Final = "PostgreSQL: tables and indexes were written anew; archives of its log, replicas, backups and its messages are not looked at"
 _LOG_KEPT: Final = "PostgreSQL's write-ahead log holds what was erased until the server has written over it; this role may not switch segments"
 _LOG_HELD: Final = (
     "PostgreSQL keeps {count} older segments of its write-ahead log, for an archive, a replica or wal_keep_size"
