@@ -60,10 +60,10 @@ def database(home: Path, catalog: str) -> Iterator[Path | None]:
     if catalog == "sqlite":
         yield None
         return
-    import pgserver
+    from pgserver.postgres_server import get_server
 
     folder = server_folder(home)
-    server = pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     os.environ["LOREMILL_CATALOG_URL"] = server.get_uri()
     try:
         yield folder

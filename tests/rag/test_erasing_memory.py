@@ -8,6 +8,7 @@ import pytest
 
 from indexes.vocabulary import Acl, Principal
 from rag.loremill import Loremill
+from tests.catalogs import sqlite_only
 from tests.conftest import OpenMill
 
 ALICE = Principal("t", "user:alice", ("group:ops",))
@@ -94,6 +95,7 @@ def test_a_subjects_ratings_go_and_others_stay(mill: Loremill) -> None:
     assert mill.verify_erasure(done.file).ok
 
 
+@sqlite_only
 def test_ratings_of_answers_from_an_erased_document_go_with_it(mill: Loremill) -> None:
     mill.put_document(
         collection="c", principal=BOB, document_id="other.md", text="Lunch is at noon.", acl=Acl(("everyone",))
@@ -117,6 +119,7 @@ def test_ratings_that_name_a_document_as_the_right_one_go_with_it_in_its_collect
     assert [one.collection for one in mill.ratings(principal=BOB)] == ["d"]
 
 
+@sqlite_only
 def test_what_an_agent_has_forgotten_is_in_no_file_and_its_receipt_verifies(mill: Loremill) -> None:
     mill.memory.remember("My locker's word is Zanzibarquokka17.", principal=ALICE)
     mill.memory.remember("I like tea.", principal=ALICE)
@@ -145,6 +148,7 @@ def test_a_receipt_of_forget_holds_though_others_have_the_same_words(mill: Lorem
     assert mill.verify_erasure(receipt.id).ok
 
 
+@sqlite_only
 def test_a_receipt_of_forget_does_not_hold_where_the_words_are_in_a_file_that_nobody_keeps(mill: Loremill) -> None:
     mill.memory.remember(LOCKER, principal=ALICE)
     receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")

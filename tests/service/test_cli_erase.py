@@ -11,6 +11,7 @@ import pytest
 
 from rag.loremill import Loremill
 from service.cli import main
+from tests.catalogs import sqlite_only
 from tests.conftest import OpenMill, WriteTree
 
 Run = Callable[..., tuple[int, Any]]
@@ -57,6 +58,7 @@ def test_a_receipt_that_was_changed_or_is_not_true_any_more_ends_with_1(run: Run
     assert (code, verdict["sealed"]) == (1, False)
 
 
+@sqlite_only
 def test_compact_takes_the_bytes_of_what_was_deleted_before(run: Run, mill: Loremill) -> None:
     catalog = mill._tenant("t").catalog
     path = catalog.path
