@@ -8,10 +8,10 @@ waited for first. The write-ahead log is no part of the promise; where it is per
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from indexes.catalog_backend import faults
 from indexes.errors import Busy, IndexBackendError
 from indexes.postgres_samples import keep_no_samples
 from rag.erasure.compact import WAIT_S
@@ -33,8 +33,8 @@ _LOCK_WAIT_MS: Final = 2000
 """Whoever comes after waits behind a waiting lock: so it is given up in between. Autovacuum gives way after one second."""
 _BREATH_S: Final = 0.2
 _MOST_SEGMENTS: Final = 128
-_LOCKED: Final = ("55P03", "40P01", "57014")
-"""lock_not_available, deadlock_detected, query_canceled."""
+_LOCKED: Final = ("55P03", "40P01")
+"""lock_not_available, deadlock_detected."""
 _FORBIDDEN: Final = "42501"
 
 _OLD: Final = """
@@ -58,16 +58,17 @@ def compact_postgres(engine: Engine, schema: str, *, wait_s: float = WAIT_S) -> 
         Busy: somebody sees or uses the old state for longer than `wait_s`.
         IndexBackendError: the server has no room for a second copy, or this role does not own the tables.
     """
-    deadline = time.monotonic() + wait_s
-    with _failures(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+    own = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with faults("compacted, run the same command again"), own.connect() as db:
         db.detach()  # what is set here is nobody else's
-        db.exec_driver_sql(f"SET lock_timeout = {min(_LOCK_WAIT_MS, int(wait_s * 1000)) or 1}")
-        _patiently(lambda: keep_no_samples(db, schema), deadline, f"the schema {schema}")
-        _await_old_views(db, deadline)
+        lock_ms = min(_LOCK_WAIT_MS, int(wait_s * 1000)) or 1
+        db.exec_driver_sql(f"SET lock_timeout = {lock_ms}; SET statement_timeout = 0")
+        _patiently(lambda: keep_no_samples(db, schema), wait_s, f"the schema {schema}")
+        _await_old_views(db, wait_s)
         for table in _tables(db, schema):
-            if not _write_anew(db, table, deadline):
+            if not _write_anew(db, table, wait_s):
                 raise IndexBackendError(f"{table} could not be written anew: the role must own the schema {schema!r}")
-        samples = [] if _write_anew(db, "pg_catalog.pg_statistic", deadline) else [_SAMPLES_KEPT]
+        samples = [] if _write_anew(db, "pg_catalog.pg_statistic", wait_s) else [_SAMPLES_KEPT]
         return (ALWAYS, *samples, *_overwrite_log(db))
 
 
@@ -80,19 +81,20 @@ def _tables(db: Connection, schema: str) -> list[str]:
     return list(db.exec_driver_sql(query, {"schema": schema}).scalars())
 
 
-def _write_anew(db: Connection, table: str, deadline: float) -> bool:
+def _write_anew(db: Connection, table: str, wait_s: float) -> bool:
     """Rewrite a table; False where the role may not, of which the server only warns."""
 
     def file() -> int:
         return int(db.exec_driver_sql("SELECT pg_relation_filenode(%s::regclass)", (table,)).scalar_one())
 
     before = file()
-    _patiently(lambda: db.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}"), deadline, table)
+    _patiently(lambda: db.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}"), wait_s, table)
     return file() != before
 
 
-def _await_old_views(db: Connection, deadline: float) -> None:
+def _await_old_views(db: Connection, wait_s: float) -> None:
     """Wait until nobody can see what was deleted before now."""
+    deadline = time.monotonic() + wait_s
     now = db.exec_driver_sql("SELECT pg_current_xact_id()::xid::text").scalar_one()
     while holders := list(db.exec_driver_sql(_OLD, {"now": now}).scalars()):
         if time.monotonic() >= deadline:
@@ -103,10 +105,11 @@ def _await_old_views(db: Connection, deadline: float) -> None:
         time.sleep(_BREATH_S)
 
 
-def _patiently(action: Callable[[], object], deadline: float, what: str) -> None:
+def _patiently(action: Callable[[], object], wait_s: float, what: str) -> None:
     """Do it, again while somebody holds a lock; readers and writers get through in between."""
     from sqlalchemy.exc import DBAPIError
 
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             action()
@@ -153,15 +156,3 @@ def _overwrite_log(db: Connection) -> list[str]:
 def sqlstate(error: DBAPIError) -> str:
     """Return the five characters by which the server names an error, empty where it did not answer."""
     return getattr(error.orig, "sqlstate", None) or ""
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        yield
-    except DBAPIError as error:
-        raise IndexBackendError(
-            f"the catalog could not be compacted: {error.orig}; run the same command again"
-        ) from error

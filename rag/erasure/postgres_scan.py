@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from indexes.catalog_backend import faults
 from rag.raw_files import RawScan, Sighting, joined_values, pieces
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def scan_postgres(engine: Engine, schemas: Sequence[str], finder: Finder) -> Raw
     found: list[Sighting] = []
     size = 0
     for schema in schemas:
-        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as db:
+        with faults("read"), engine.connect().execution_options(isolation_level="REPEATABLE READ") as db:
             for table, columns in _columns(db, schema).items():
                 known: dict[str, int] = {}
                 for part in joined_values(_values(db, schema, table, columns)):
@@ -90,7 +91,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def _scan_files(engine: Engine, schemas: Sequence[str], finder: Finder) -> RawScan:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+    with faults("read"), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         folder = server_folder(db)
         if folder is None:
             return RawScan(0, 0, (), (), (NOT_HERE,))

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from indexes.catalog import Catalog
     from rag.fingerprints import Finder
 
-DEAD_ROWS: Final = (
-    "PostgreSQL: what was deleted stays on its tables' pages, out of reach, until `loremill erase compact` writes them anew"
-)
+DEAD_ROWS: Final = "PostgreSQL: what was deleted stays on its tables' pages, out of reach, until `loremill erase compact` writes them anew"
 
 
 class Storage(Protocol):

@@ -206,7 +206,7 @@ KILL = """
 import sys
 from rag import Loremill
 import rag.erasure.postgres as postgres
-postgres._await_old_views = lambda db, deadline: print("here", flush=True) or sys.stdin.read()
+postgres._await_old_views = lambda db, wait_s: print("here", flush=True) or sys.stdin.read()
 with Loremill.open(sys.argv[1], catalog_url=sys.argv[2]) as mill:
     mill.erase(document="walrus.md")
 """
