@@ -13,12 +13,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from indexes.minilm import MiniLM
 from tests.catalogs import PostgresServer, running_postgres, use_postgres
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
+
+settings.register_profile("loaded machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("loaded machine")  # how long an example takes says nothing where others work too
 
 OpenMill = Callable[..., "Loremill"]
 WriteTree = Callable[..., Path]
