@@ -1,4 +1,4 @@
-"""The catalog: documents, chunks, rights, builds and releases of one tenant, in one SQLite database in WAL mode.
+"""The catalog: documents, chunks, rights, builds and releases of one tenant, in a database; see `indexes.catalog_backend`.
 
 It is the truth that indexes are made from and that hits are confirmed against. Each change is one transaction: readers see the state
 before it or after it, in this process and in any other.
@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 from indexes.access import AccessFilter, Members, Readers, deciding, readable_classes
 from indexes.batches import batched
 from indexes.catalog_file import CatalogFile, now
+from indexes.dialects import Sql
 from indexes.errors import AccessDenied, CollectionNotFound
 from indexes.plain_views import fetch
 from indexes.vocabulary import Acl, Chunk, Principal, check_name
 from indexes.where import OWN, Filter, matches
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from indexes.audit import SeenChunk
+    from indexes.catalog_backend import CatalogBackend
     from indexes.plain_views import View
 
 
@@ -74,13 +76,13 @@ class DocumentInfo:
 
 
 class Catalog(CatalogFile):
-    """One tenant's catalog. Safe for many threads and processes; SQLite serialises the writers.
+    """One tenant's catalog. Safe for many threads and processes; its writers come one after the other.
 
     Open it with `Catalog.open`; close it when done.
     """
 
-    def __init__(self, engine: Engine, tenant: str, members: Members | None = None) -> None:
-        super().__init__(engine, tenant, members)
+    def __init__(self, backend: CatalogBackend, tenant: str, members: Members | None = None) -> None:
+        super().__init__(backend, tenant, members)
         self._readers = Readers()
 
     # -- collections -------------------------------------------------------------------------------------------------
@@ -96,13 +98,12 @@ class Catalog(CatalogFile):
 
     def create_collection(self, name: str) -> None:
         """Make the collection if it does not exist."""
-        from sqlalchemy.dialects.sqlite import insert
-
+        from indexes.dialects import insert_new
         from indexes.tables import collections
 
         row = {"name": check_name(name, "collection"), "created": now(), "epoch": 0}
         with self.write() as db:
-            db.execute(insert(collections).on_conflict_do_nothing(), row)
+            db.execute(insert_new(db, collections), row)
 
     def state(self, collection: str) -> CollectionState:
         """Return what is served now.
@@ -290,7 +291,7 @@ class Catalog(CatalogFile):
         in_json = not own.keys() >= {*keys}
         with self.read() as db:
             for row in _fields(db, collection, [*own], since=since):
-                stored = json.loads(row[-1]) if in_json else {}
+                stored = _parsed(row[-1]) if in_json else {}
                 yield row[0], [row[own[key]] if key in own else stored.get(key) for key in keys]
 
     def siblings(self, collection: str, chunk_id: str, *, access: AccessFilter) -> list[Chunk]:
@@ -349,10 +350,18 @@ class Catalog(CatalogFile):
         return row.text if row is not None and row.class_id in access.classes else None
 
 
+_AFTER = Sql("SELECT class_id, allow, deny FROM acl_classes WHERE class_id > ?")
+
+
 def _classes_after(db: View, newest: int) -> dict[int, Acl]:
     """Return the classes that were made after another one; a class is never changed or removed."""
-    found = fetch(db, "SELECT class_id, allow, deny FROM acl_classes WHERE class_id > ?", (newest,))
-    return {row[0]: Acl(tuple(json.loads(row[1])), tuple(json.loads(row[2]))) for row in found}
+    found = fetch(db, _AFTER, (newest,))
+    return {row[0]: Acl(tuple(_parsed(row[1])), tuple(_parsed(row[2]))) for row in found}
+
+
+def _parsed(value: Any) -> Any:
+    """Return what a column of JSON holds, which SQLite's driver gives as text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _fields(db: Connection, collection: str, own: Sequence[str], *, since: int | None) -> Iterator[Sequence[Any]]:

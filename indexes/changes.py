@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.catalog_file import now
 from indexes.cuts import keep_cut
+from indexes.dialects import insert_new, insert_or_replace
 from indexes.rights import raise_epoch, settle
 from indexes.vocabulary import digest_all
 
@@ -21,7 +22,7 @@ def apply_staged(db: Connection, collection: str, *, sources: Iterable[str], cut
         sources: whose old quarantine entries the staged ones replace.
         cut: how texts are cut now; with another one than before, all of them were staged anew. None: as before.
     """
-    from sqlalchemy import delete, insert, select
+    from sqlalchemy import delete, select, true
 
     from indexes import tables as t
 
@@ -43,8 +44,8 @@ def apply_staged(db: Connection, collection: str, *, sources: Iterable[str], cut
     )
     for table in t.MOVED:
         copy = t.staged.tables[f"staged.{table.name}"]
-        move = insert(table).from_select([c.name for c in table.c], select(*copy.c))
-        db.execute(move.prefix_with("OR REPLACE"))
+        rows = select(*copy.c).where(true())
+        db.execute(insert_or_replace(db, table).from_select([c.name for c in table.c], rows))
     _apply_touched(db, collection)
     if epoch is not None:
         _settle_rights(db, collection, epoch)
@@ -94,13 +95,13 @@ def _settle_rights(db: Connection, collection: str, epoch: int) -> None:
 
 def move_embeddings(db: Connection) -> None:
     """Keep the staged vectors that a chunk uses; a run that was killed may have left others."""
-    from sqlalchemy import exists, insert, select
+    from sqlalchemy import exists, select
 
     from indexes.tables import embeddings, staged_embeddings, text_uses
 
     used = exists().where(text_uses.c.text_hash == staged_embeddings.c.text_hash)
     rows = select(*staged_embeddings.c).where(used)
-    db.execute(insert(embeddings).prefix_with("OR IGNORE").from_select([c.name for c in embeddings.c], rows))
+    db.execute(insert_new(db, embeddings).from_select([c.name for c in embeddings.c], rows))
 
 
 def _freed(db: Connection, collection: str) -> list[str]:
@@ -158,7 +159,7 @@ def record_duplicates(db: Connection, collection: str, near: Iterable[tuple[str,
         texts.c.of != texts.c.document_id
     )
     columns = ["collection", "document_id", "of", "similarity"]
-    db.execute(insert(duplicates).prefix_with("OR REPLACE").from_select(columns, equal))
+    db.execute(insert_or_replace(db, duplicates).from_select(columns, equal))
 
 
 def record_build(
@@ -170,7 +171,7 @@ def record_build(
         recipe: the settings that it was made with.
     Cost: reads the hash of every document.
     """
-    from sqlalchemy import insert, select
+    from sqlalchemy import select
 
     from indexes.tables import builds, documents
 
@@ -178,17 +179,17 @@ def record_build(
     hashes = db.execute(own.order_by(documents.c.document_id))
     row = {"build_id": build_id, "collection": collection, "manifest": manifest, "created": now()}
     row |= {"recipe": dict(recipe), "corpus": digest_all([], (f"{name} {text}" for name, text in hashes))}
-    db.execute(insert(builds).prefix_with("OR REPLACE"), row)
+    db.execute(insert_or_replace(db, builds), row)
 
 
 def record_source(
     db: Connection, collection: str, name: str, spec: Mapping[str, Any], *, adopted: Iterable[str]
 ) -> None:
     """Write down how a source was opened, so that a retry can open it again; `adopted` are names it had before."""
-    from sqlalchemy import delete, insert
+    from sqlalchemy import delete
 
     from indexes.tables import sources
 
     db.execute(delete(sources).where(sources.c.collection == collection, sources.c.name.in_(list(adopted))))
     row = {"collection": collection, "name": name, "spec": dict(spec), "ingested": now()}
-    db.execute(insert(sources).prefix_with("OR REPLACE"), row)
+    db.execute(insert_or_replace(db, sources), row)

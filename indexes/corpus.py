@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.batches import batched
 from indexes.catalog import Catalog
+from indexes.dialects import Sql
 from indexes.staging import QuarantineEntry, Staging, StoredDocument
 from indexes.vocabulary import Acl, Chunk, Document
 
@@ -141,6 +142,9 @@ def source_specs(catalog: Catalog, collection: str) -> dict[str, dict[str, Any]]
         return {row.name: dict(row.spec) for row in db.execute(query)}
 
 
+_QUICK = Sql("SELECT 1 FROM documents WHERE collection = ? AND source_hash = ? LIMIT 1")
+
+
 def same_bytes(db: Connection, collection: str, source_hash: str) -> DocumentState | None:
     """Return a stored document without attachments that was made from these very bytes, under any name.
 
@@ -150,8 +154,7 @@ def same_bytes(db: Connection, collection: str, source_hash: str) -> DocumentSta
 
     from indexes.tables import documents, quarantine
 
-    quick = "SELECT 1 FROM documents WHERE collection = ? AND source_hash = ? LIMIT 1"
-    if db.exec_driver_sql(quick, (collection, source_hash)).first() is None:
+    if db.exec_driver_sql(_QUICK.on(db), (collection, source_hash)).first() is None:
         return None
     query = _states().where(documents.c.collection == collection, documents.c.source_hash == source_hash)
     for table in (documents.alias(), quarantine):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from indexes.dialects import insert_new, insert_or_replace
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
@@ -55,15 +57,15 @@ def keep_cut(db: Connection, collection: str, cut: str) -> None:
 
 def keep_candidate(db: Connection, collection: str, cut: str) -> None:
     """Move what was staged, a whole collection cut in another way, beside the chunks that stand, with its texts' uses."""
-    from sqlalchemy import delete, insert, literal, select
+    from sqlalchemy import delete, insert, literal, select, true
 
     from indexes import tables as t
 
     db.execute(delete(t.cut_chunks).where(t.cut_chunks.c.collection == collection, t.cut_chunks.c.cut == cut))
     names = [c.name for c in t.staged_chunks.c]
     db.execute(insert(t.cut_chunks).from_select(["cut", *names], select(literal(cut), *t.staged_chunks.c)))
-    uses = insert(t.text_uses).from_select([c.name for c in t.text_uses.c], select(*t.staged_text_uses.c))
-    db.execute(uses.prefix_with("OR IGNORE"))
+    uses = select(*t.staged_text_uses.c).where(true())
+    db.execute(insert_new(db, t.text_uses).from_select([c.name for c in t.text_uses.c], uses))
 
 
 def stand(db: Connection, collection: str, cut: str) -> None:
@@ -94,11 +96,11 @@ def forget_cuts(db: Connection, collection: str, *, kept: Collection[str]) -> No
 
 
 def _move(db: Connection, source: Table, target: Table, collection: str, cut: str, wanted: Any) -> None:
-    from sqlalchemy import insert, literal, select
+    from sqlalchemy import literal, select
 
     rows = select(literal(cut), *source.c).where(source.c.collection == collection, wanted)
     names = ["cut", *(c.name for c in source.c)]
-    db.execute(insert(target).from_select(names, rows).prefix_with("OR REPLACE"))
+    db.execute(insert_or_replace(db, target).from_select(names, rows))
 
 
 def _stand(db: Connection, collection: str, cut: str) -> None:

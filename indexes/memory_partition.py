@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from indexes.access import BoolVector
 from indexes.arrays import Float32Matrix, Int64Vector
+from indexes.dialects import Sql
 from indexes.fusion import FloatVector
 from indexes.memory_kernels import with_neighbours
 from indexes.memory_terms import Digests, Postings
@@ -30,7 +31,7 @@ _OPEN = {"retired": NEVER, "valid_from": ALWAYS, "valid_to": NEVER, "closed": NE
 _FACTORS = ("trust", "importance")
 _CODED = ("kind", "scope", "session", "speaker")
 _COLUMNS = (*_TIMES, *_FACTORS, *_CODED)
-_CHANGED = (
+_CHANGED = Sql(
     f"SELECT i.seq, {', '.join(f'i.{name}' for name in _COLUMNS)}, i.text, v.vector, v.terms FROM memory_items AS i"
     " JOIN memory_vectors AS v ON v.seq = i.seq AND v.model_id = ?"
     " WHERE i.class_id = ? AND i.changed > ?"

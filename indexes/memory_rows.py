@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.access import AccessFilter
 from indexes.arrays import Float32Matrix
 from indexes.batches import batched
+from indexes.dialects import Sql
 from indexes.plain_views import fetch
 
 if TYPE_CHECKING:
@@ -85,19 +86,22 @@ def shown(row: Any, *, now: int, as_of: int | None = None) -> bool:
     return bool(row.valid_to <= row.recorded if row.closed is None else row.closed > moment)
 
 
+_RAISE = Sql(
+    "INSERT INTO memory_classes AS c (class_id, epoch, gone) VALUES (?, 1, 0)"
+    " ON CONFLICT (class_id) DO UPDATE SET epoch = c.epoch + 1 RETURNING epoch"
+)
+_GONE = Sql("UPDATE memory_classes SET gone = epoch WHERE class_id = ?")
+
+
 def raise_epoch(db: Connection, class_id: int, *, gone: bool = False) -> int:
     """Tell every process that items of the class have changed; return the new epoch, from 1.
 
     Args:
         gone: rows were deleted.
     """
-    epoch = db.exec_driver_sql(
-        "INSERT INTO memory_classes (class_id, epoch, gone) VALUES (?, 1, 0)"
-        " ON CONFLICT (class_id) DO UPDATE SET epoch = epoch + 1 RETURNING epoch",
-        (class_id,),
-    ).scalar_one()
+    epoch = db.exec_driver_sql(_RAISE.on(db), (class_id,)).scalar_one()
     if gone:
-        db.exec_driver_sql("UPDATE memory_classes SET gone = epoch WHERE class_id = ?", (class_id,))
+        db.exec_driver_sql(_GONE.on(db), (class_id,))
     return int(epoch)
 
 
@@ -119,16 +123,24 @@ def add(
     """
     if not rows:
         return []
-    last = db.exec_driver_sql("SELECT max(seq) FROM sqlite_sequence WHERE name = 'memory_items'").scalar()
-    first = 1 + (last or 0)
+    first = _next_seq(db, len(rows))
     stored = [(seq, epochs[row.class_id], *_cells(row)) for seq, row in enumerate(rows, first)]
-    db.exec_driver_sql(_INSERT, stored)
+    db.exec_driver_sql(_INSERT.on(db), stored)
     found = [
         (seq, model_id, vector.astype("<f4").tobytes(), blob)
         for seq, (vector, blob) in enumerate(zip(vectors, terms, strict=True), first)
     ]
-    db.exec_driver_sql("INSERT INTO memory_vectors (seq, model_id, vector, terms) VALUES (?, ?, ?, ?)", found)
+    db.exec_driver_sql(_INSERT_VECTORS.on(db), found)
     return [replace(row, seq=seq) for seq, row in enumerate(rows, first)]
+
+
+def _next_seq(db: Connection, n: int) -> int:
+    """Return the first of `n` numbers in a row that no row has or ever had."""
+    if db.dialect.name == "postgresql":  # the sequence, not the rows: those that had the highest may be deleted
+        query = "SELECT min(nextval('memory_items_seq_seq')) FROM generate_series(1, %s)"
+        return int(db.exec_driver_sql(query, (n,)).scalar_one())
+    last = db.exec_driver_sql("SELECT max(seq) FROM sqlite_sequence WHERE name = 'memory_items'").scalar()
+    return 1 + (last or 0)
 
 
 def change(db: Connection, row: MemoryRow, *, epoch: int, **values: Any) -> MemoryRow:
@@ -160,7 +172,9 @@ def current(db: Connection, item_id: str, *, access: AccessFilter) -> MemoryRow 
 
 
 _COLUMNS = ", ".join('i."' + name + '"' for name in COLUMNS)
-_CONFIRM = f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN memory_items AS i ON i.seq = wanted.value"
+_CONFIRM = Sql(
+    f"SELECT {_COLUMNS} FROM each_number(?) AS wanted CROSS JOIN memory_items AS i WHERE i.seq = wanted.value"
+)
 
 
 def confirm(
@@ -188,10 +202,10 @@ def confirm(
     return found
 
 
-_SOURCES = (
-    f"SELECT s.item_id, {_COLUMNS} FROM json_each(?) AS wanted"
-    " CROSS JOIN memory_sources AS s ON s.item_id = wanted.value"
-    " CROSS JOIN memory_items AS i ON i.id = s.episode_id AND i.retired IS NULL ORDER BY i.time, i.seq"
+_SOURCES = Sql(
+    f"SELECT s.item_id, {_COLUMNS} FROM each_text(?) AS wanted"
+    " CROSS JOIN memory_sources AS s CROSS JOIN memory_items AS i"
+    " WHERE s.item_id = wanted.value AND i.id = s.episode_id AND i.retired IS NULL ORDER BY i.time, i.seq"
 )
 
 
@@ -207,11 +221,14 @@ def sources(db: View, item_ids: Collection[str], *, access: AccessFilter) -> dic
     return found
 
 
+_VECTOR = Sql("SELECT vector FROM memory_vectors WHERE seq = ?")
+
+
 def vector_of(db: Connection, row: MemoryRow) -> Float32Matrix:
     """Return a row's vector, shape (1, dim)."""
     import numpy as np
 
-    stored = db.exec_driver_sql("SELECT vector FROM memory_vectors WHERE seq = ?", (row.seq,)).scalar_one()
+    stored = db.exec_driver_sql(_VECTOR.on(db), (row.seq,)).scalar_one()
     return np.frombuffer(stored, "<f4")[None].astype(np.float32)
 
 
@@ -231,10 +248,11 @@ _FLAGS = tuple(COLUMNS.index(name) for name in ("negated", "single", "event"))
 
 
 def _row(values: Sequence[Any]) -> MemoryRow:
-    """Return the row of what the driver gives, which knows neither JSON nor booleans."""
+    """Return the row of what the driver gives; that of SQLite knows neither JSON nor booleans."""
     cells = list(values)
     for place in _JSON:
-        cells[place] = json.loads(cells[place])
+        if isinstance(cells[place], str):
+            cells[place] = json.loads(cells[place])
     for place in _FLAGS:
         cells[place] = bool(cells[place])
     return MemoryRow(*cells)
@@ -248,8 +266,9 @@ def _cells(row: MemoryRow) -> list[Any]:
     return cells
 
 
-_INSERT = (
+_INSERT = Sql(
     "INSERT INTO memory_items (seq, changed, "
     + ", ".join('"' + name + '"' for name in COLUMNS[:-1])
     + f") VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
 )
+_INSERT_VECTORS = Sql("INSERT INTO memory_vectors (seq, model_id, vector, terms) VALUES (?, ?, ?, ?)")

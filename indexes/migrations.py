@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 OLDEST = 1
 
 
-def migrate(db: Connection, *, found: str | None, path: str) -> None:
+def migrate(db: Connection, *, found: str | None, place: str) -> None:
     """Add what schema `found` lacks; nothing is read again before the next ingestion, nothing is embedded again ever.
 
     Raises:
@@ -24,17 +24,18 @@ def migrate(db: Connection, *, found: str | None, path: str) -> None:
 
     if found is None or not found.isdigit() or not OLDEST <= int(found) <= tables.SCHEMA_VERSION:
         raise IndexBackendError(
-            f"{path} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
+            f"{place} has catalog schema {found}, this version reads {tables.SCHEMA_VERSION}: "
             "use the version that wrote it, or ingest into a new home"
         )
     _add_missing(db)
     db.exec_driver_sql(
-        "INSERT OR IGNORE INTO text_uses (text_hash, collection, document_id)"
-        " SELECT DISTINCT embed_hash, collection, document_id FROM chunks"
+        "INSERT INTO text_uses (text_hash, collection, document_id)"
+        " SELECT DISTINCT embed_hash, collection, document_id FROM chunks WHERE true ON CONFLICT DO NOTHING"
     )
     db.exec_driver_sql(
-        "INSERT OR IGNORE INTO rights (collection, document_id, path, source_class, class_id, epoch)"
-        " SELECT collection, document_id, path, class_id, class_id, 0 FROM documents"
+        "INSERT INTO rights (collection, document_id, path, source_class, class_id, epoch)"
+        " SELECT collection, document_id, path, class_id, class_id, 0 FROM documents WHERE true"
+        " ON CONFLICT DO NOTHING"
     )
     _note_what_is_live(db)
     if int(found) < 5:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexes.dialects import Sql
 from indexes.errors import IndexBackendError
 
 if TYPE_CHECKING:
@@ -66,8 +67,10 @@ class PlainViews:
         return db
 
 
-def fetch(view: View, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+def fetch(view: View, statement: Sql | str, parameters: Sequence[Any] = ()) -> list[Any]:
     """Return all rows as the driver gives them: JSON may be text, and booleans numbers."""
     if isinstance(view, sqlite3.Connection):
-        return view.execute(statement, parameters).fetchall()
-    return list(view.exec_driver_sql(statement, tuple(parameters)))
+        return view.execute(statement if isinstance(statement, str) else statement.sqlite, parameters).fetchall()
+    return list(
+        view.exec_driver_sql(statement if isinstance(statement, str) else statement.on(view), tuple(parameters))
+    )

@@ -10,7 +10,7 @@ from indexes.errors import AccessDenied, ConfigError
 from indexes.vocabulary import Principal, digest
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement
 
     from indexes.catalog import Catalog
 
@@ -150,35 +150,6 @@ def delete_rating(catalog: Catalog, rating_id: str, *, subject: str | None = Non
     gone = delete(feedback).where(feedback.c.id == rating_id, *_where(subject=subject))
     with catalog.write() as db:
         return db.execute(gone.returning(feedback.c.collection)).scalar()
-
-
-def erase_ratings(
-    db: Connection, *, subject: str | None = None, document_id: str | None = None, collection: str | None = None
-) -> int:
-    """Delete what people said of answers, for an erasure; return how many ratings.
-
-    Args:
-        db: a transaction of the catalog. It overwrites what it deletes, but earlier copies may stand in its write-ahead log until that is truncated.
-        subject: all that this rater said, and what was said in its name.
-        document_id: ratings of answers that cite the document: they hold words of it.
-        collection: only there.
-    """
-    from sqlalchemy import delete, select
-
-    from indexes.tables import feedback
-
-    if subject is None and document_id is None:
-        raise ConfigError("name a subject or a document")
-    wanted = _where(subject=subject, collection=collection)
-    if document_id is None:
-        return int(db.execute(delete(feedback).where(*wanted)).rowcount)
-    rows = db.execute(select(feedback.c.seq, feedback.c.citations, feedback.c.correct_document_ids).where(*wanted))
-    named = [
-        row.seq for row in rows if document_id in (*(pair[1] for pair in row.citations), *row.correct_document_ids)
-    ]
-    for seq in named:
-        db.execute(delete(feedback).where(feedback.c.seq == seq))
-    return len(named)
 
 
 def _where(*, subject: str | None = None, collection: str | None = None) -> list[ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from indexes.access import UNREADABLE
 from indexes.batches import batched
 from indexes.catalog import Catalog
 from indexes.catalog_file import now
+from indexes.dialects import insert_or_replace
 from indexes.errors import ConfigError
 from indexes.path_pattern import compile_pattern, plain_folder
 from indexes.vocabulary import Acl
@@ -213,7 +214,7 @@ def raise_epoch(db: Connection, collection: str) -> int:
 
 def settle(db: Connection, collection: str, document_ids: Iterable[str], epoch: int) -> None:
     """Write what holds for documents anew: what their sources say, changed by the rules. A withdrawn one stays withdrawn."""
-    from sqlalchemy import case, insert, literal, select
+    from sqlalchemy import case, literal, select
 
     from indexes.queries import rights_of_documents
     from indexes.tables import documents, rights
@@ -234,7 +235,7 @@ def settle(db: Connection, collection: str, document_ids: Iterable[str], epoch: 
             .where(documents.c.collection == collection, documents.c.document_id.in_(batch))
         )
         columns = ["collection", "document_id", "path", "source_class", "class_id", "epoch"]
-        db.execute(insert(rights).prefix_with("OR REPLACE").from_select(columns, source_says))
+        db.execute(insert_or_replace(db, rights).from_select(columns, source_says))
         for rule in standing:
             _apply(db, collection, rule, epoch, _about(rule) & rights.c.document_id.in_(batch))
 

@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOREMILL_", toml_file="loremill.toml", extra="forbid")
 
     home: Path = DEFAULT_HOME
+    catalog_url: str = Field(
+        "",
+        repr=False,
+        description="postgresql://USER:PASSWORD@HOST:PORT/DATABASE of the tenants' catalogs; empty: a SQLite file each, in the home",
+    )
     embedder: str = Field(
         "minilm",
         description="minilm (exact), minilm-fast (8 bits, twice the speed), or any sentence-transformers model by name or folder",
@@ -122,6 +127,18 @@ class Settings(BaseSettings):
         if name not in known:
             raise ValueError(f"choose from {', '.join(sorted(known))}")
         return name
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _url_of_postgresql(cls, url: str) -> str:
+        if url:
+            from indexes.catalog_postgres import parse_url
+
+            try:
+                parse_url(url)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return url
 
     @field_validator("qdrant_url")
     @classmethod

@@ -1,4 +1,4 @@
-"""Staging: what one ingestion prepares, in a database of its own until one transaction moves it into the catalog.
+"""Staging: what one ingestion prepares, in a place of its own until one transaction moves it into the catalog.
 
 The catalog is not written to before that, so searches and changes of rights never wait for an ingestion; and memory holds
 a window of documents, however many there are. What a killed run leaves is thrown away by the next one, but for the
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from indexes.arrays import Float32Matrix
 from indexes.batches import batched
 from indexes.catalog import Catalog
-from indexes.catalog_file import connect_pragmas, now
-from indexes.errors import ConfigError, IndexBackendError
+from indexes.catalog_backend import Database, faults
+from indexes.catalog_file import now
+from indexes.dialects import insert_or_replace
 from indexes.vocabulary import Acl, Chunk, Document, digest
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class Touch:
 class Staging:
     """Opened with `open_staging`. One thread writes documents while another writes vectors."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, collection: str, *, dry: bool) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, catalog: Catalog, collection: str, *, dry: bool) -> None:
+        self._database = database
         self._catalog = catalog
         self._dry = dry
         self._classes: dict[Acl, int] = {}
@@ -106,23 +107,22 @@ class Staging:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Catalog and staging together, as they are at this moment."""
-        with _faults("read"), self._engine.connect() as db:
-            db.exec_driver_sql("BEGIN")
+        with faults("read"), self._database.connect("read") as db:
             yield db
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write to staging."""
-        with self._lock, _faults("written"), self._engine.begin() as db:
-            db.exec_driver_sql("BEGIN")
+        with self._lock, faults("written"), self._database.connect("stage") as db:
             yield db
+            db.commit()
 
     @contextmanager
     def commit(self) -> Iterator[Connection]:
         """The transaction that may write to the catalog: everything in it happens, or nothing."""
-        with self._lock, _faults("written, nothing was changed"), self._engine.begin() as db:
-            db.exec_driver_sql("BEGIN IMMEDIATE")
+        with self._lock, faults("written, nothing was changed"), self._database.connect("write") as db:
             yield db
+            db.commit()
 
     # -- documents ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Staging:
 
         A document moved if another one is staged that was made from the same bytes.
         """
-        from sqlalchemy import func, select
+        from sqlalchemy import case, func, select
 
         from indexes.tables import documents, staged_documents, staged_gone, staged_quarantine
 
@@ -222,13 +222,12 @@ class Staging:
             .group_by(staged_documents.c.source_hash)
             .subquery()
         )
-        moved = select(func.sum(func.min(left.c.n, came.c.n))).select_from(
-            left.join(came, left.c.source_hash == came.c.source_hash)
-        )
+        fewer = case((left.c.n < came.c.n, left.c.n), else_=came.c.n)
+        moved = select(func.sum(fewer)).select_from(left.join(came, left.c.source_hash == came.c.source_hash))
         with self.read() as db:
             return (
                 db.execute(select(func.count()).select_from(deleted)).scalar_one(),
-                db.execute(moved).scalar_one() or 0,
+                int(db.execute(moved).scalar_one() or 0),
             )
 
     # -- vectors -----------------------------------------------------------------------------------------------------
@@ -273,74 +272,22 @@ def _COPIES() -> tuple[Any, ...]:
 
 @contextmanager
 def open_staging(catalog: Catalog, path: Path, collection: str, *, dry: bool = False) -> Iterator[Staging]:
-    """Open an empty staging database at `path`; it is removed when the block ends well, and kept after a fault.
+    """Open an empty staging; it is removed when the block ends well, and kept after a fault.
 
     Args:
+        path: of its file, where the catalog is a file too.
         dry: nothing will be committed, so nothing is written to the catalog either, not even a new class of rights.
     What an earlier run left is removed, all but its vectors.
     Raises:
-        IndexBackendError: the file cannot be made.
+        IndexBackendError: it cannot be made.
     """
-    from sqlalchemy import create_engine, event
-
-    from indexes.tables import staged
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(2):
-        engine = create_engine(f"sqlite:///{catalog.path}", connect_args={"timeout": 60.0})
-        event.listen(engine, "connect", lambda connection, _record: _attach(connection, path))
-        try:
-            with _faults("made"), engine.begin() as db:
-                staged.create_all(db)
-                for table in staged.sorted_tables:
-                    if table.name != "embeddings":
-                        db.execute(table.delete())
-            break
-        except IndexBackendError:  # a machine that lost power may leave it torn
-            engine.dispose()
-            _remove(path)
-            if attempt:
-                raise
-    try:
-        yield Staging(engine, catalog, collection, dry=dry)
-    except BaseException:
-        engine.dispose()
-        raise
-    engine.dispose()
-    _remove(path)
-
-
-def _attach(connection: Any, path: Path) -> None:
-    connect_pragmas(connection, None)
-    cursor = connection.cursor()
-    cursor.execute("ATTACH DATABASE ? AS staged", (str(path),))
-    cursor.execute("PRAGMA staged.journal_mode=WAL")
-    cursor.execute("PRAGMA staged.synchronous=OFF")  # a kill loses nothing; what a power cut loses is made again
-    cursor.close()
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-@contextmanager
-def _faults(what: str) -> Iterator[None]:
-    from sqlalchemy.exc import DatabaseError
-
-    try:
-        yield
-    except DatabaseError as error:
-        raise IndexBackendError(f"the catalog could not be {what}: {error.orig or error}") from error
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"{error.object!r} is not valid Unicode: it holds half of a surrogate pair") from error
+    with catalog.backend.staging(path, collection, dry=dry) as database:
+        yield Staging(database, catalog, collection, dry=dry)
 
 
 def _insert(db: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
-    from sqlalchemy import insert
-
     if rows:
-        db.execute(insert(table).prefix_with("OR REPLACE"), rows)
+        db.execute(insert_or_replace(db, table), rows)
 
 
 def _chunk_row(chunk: Chunk, embed_hash: str) -> dict[str, Any]:

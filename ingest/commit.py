@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from indexes.builds import BuildConfig, Manifest, is_whole, remove_build, write_build
 from indexes.catalog import Catalog
@@ -106,28 +106,36 @@ def staging_path(folder: Path) -> Path:
 
 
 @contextmanager
-def exclusive(folder: Path, *, wait_s: float = 0.0) -> Iterator[None]:
+def exclusive(folder: Path, catalog: Catalog | None = None, *, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the collection for one ingestion at a time; the lock falls with the process that holds it.
 
     Args:
+        catalog: where another machine, with a home of its own, may ingest into the same catalog.
         wait_s: longest wait until it is free.
     Raises:
         Busy: another ingestion of this collection is running.
     """
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
-    with (folder / "ingest.lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise Busy(
-                        f"another ingestion of collection {folder.name!r} is running; wait for it to end"
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
+    with (folder / "ingest.lock").open("w") as lock, ExitStack() as held:
+        while not _taken(lock, folder.name, catalog, held):
+            if time.monotonic() >= deadline:
+                raise Busy(f"another ingestion of collection {folder.name!r} is running; wait for it to end")
+            time.sleep(_LOCK_POLL_S)
         yield
+
+
+def _taken(lock: IO[str], collection: str, catalog: Catalog | None, held: ExitStack) -> bool:
+    """Take the collection on this machine and, where its catalog is a server's, among all of them."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if catalog is None or held.enter_context(catalog.backend.claim(collection)):
+        return True
+    held.close()
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return False
 
 
 def commit(

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from indexes.access import AccessFilter
+from indexes.dialects import Sql
 from indexes.errors import Busy
 from indexes.memory_rows import MemoryRow, add, find, raise_epoch, sources
 from indexes.vocabulary import digest
@@ -59,8 +60,11 @@ def consolidate_scope(
     raise Busy("the scope is being written into; consolidate it again later")
 
 
+_EPOCH = Sql("SELECT epoch FROM memory_classes WHERE class_id = ?")
+
+
 def _epoch(db: Connection, class_id: int) -> int:
-    found = db.exec_driver_sql("SELECT epoch FROM memory_classes WHERE class_id = ?", (class_id,)).scalar()
+    found = db.exec_driver_sql(_EPOCH.on(db), (class_id,)).scalar()
     return int(found or 0)
 
 

@@ -15,6 +15,7 @@ from rag.lore.clock import from_micros, now_micros
 from rag.lore.items import Kind, MemoryEvent, MemoryItem
 from rag.lore.scopes import SESSION, scope_of
 from rag.memory_rooms import MemoryRooms, item_of, terms_of_row
+from rag.remembering import NOTE_PENDING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -77,9 +78,7 @@ def _replaced(
         for fact in resting(db, row.id):
             deciding.touch(fact, "update", "its source was changed", epoch=raise_epoch(db, fact.class_id), retired=now)
         if anew:
-            db.exec_driver_sql(
-                "INSERT OR IGNORE INTO memory_pending (seq, attempts, error) VALUES (?, 0, '')", (new.seq,)
-            )
+            db.exec_driver_sql(NOTE_PENDING.on(db), (new.seq,))
     deciding.log()
     return new, sources(db, [row.id], access=access).get(row.id, [])
 
@@ -181,8 +180,8 @@ def share(
 def grant(rooms: MemoryRooms, scope: str, to: str, *, revoke: bool = False) -> None:
     """See `Memory.grant`."""
     from sqlalchemy import delete
-    from sqlalchemy.dialects.sqlite import insert
 
+    from indexes.dialects import insert_new
     from indexes.tables import memory_writers as table
     from indexes.vocabulary import Principal
 
@@ -192,7 +191,7 @@ def grant(rooms: MemoryRooms, scope: str, to: str, *, revoke: bool = False) -> N
         if revoke:
             db.execute(delete(table).where(table.c.scope == text, table.c.name == name))
         else:
-            db.execute(insert(table).on_conflict_do_nothing(), {"scope": text, "name": name})
+            db.execute(insert_new(db, table), {"scope": text, "name": name})
 
 
 def _with(access: AccessFilter, class_id: int) -> AccessFilter:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from indexes.batches import batched
+from indexes.dialects import Sql
 from indexes.errors import ConfigError
 from indexes.memory_rows import MemoryRow, change, find, raise_epoch
 
@@ -24,6 +25,8 @@ NEW: None = None
 SOURCES = "sources"
 TEXTS = frozenset({"text", "metadata", "value"})
 """What another version of an item has; other columns change in place."""
+_LINK = Sql("INSERT INTO memory_sources (item_id, episode_id) VALUES (?, ?) ON CONFLICT DO NOTHING")
+_UNLINK = Sql("DELETE FROM memory_sources WHERE item_id = ? AND episode_id = ?")
 
 
 @dataclass(slots=True)
@@ -58,9 +61,7 @@ class Deciding:
     def link(self, item_id: str, episode_ids: Iterable[str]) -> None:
         """Let a fact rest on episodes, too."""
         for episode_id in episode_ids:
-            self.db.exec_driver_sql(
-                "INSERT OR IGNORE INTO memory_sources (item_id, episode_id) VALUES (?, ?)", (item_id, episode_id)
-            )
+            self.db.exec_driver_sql(_LINK.on(self.db), (item_id, episode_id))
 
     def log(self) -> str:
         """Write the decision down, and return its id."""
@@ -175,7 +176,7 @@ def _put_back(deciding: Deciding, row: MemoryRow, before: Mapping[str, Any]) -> 
     if SOURCES in before:
         was[SOURCES] = source_ids(db, [row.id])[row.id]
         for episode_id in set(was[SOURCES]) - set(before[SOURCES]):
-            db.exec_driver_sql("DELETE FROM memory_sources WHERE item_id = ? AND episode_id = ?", (row.id, episode_id))
+            db.exec_driver_sql(_UNLINK.on(db), (row.id, episode_id))
         deciding.link(row.id, before[SOURCES])
     deciding.add(row.id, "undo", was, "")
     return change(db, row, epoch=epoch, **values)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from indexes.dialects import Sql
 from indexes.memory_rows import MemoryRow, add, change, find, raise_epoch
 from indexes.vocabulary import digest
 from rag.deciding import NEW, SOURCES, Deciding, source_ids
@@ -118,11 +119,14 @@ def _told(row: MemoryRow) -> Episode:
     return replace(episode, speaker=row.by.partition(":")[2]) if shared and not episode.speaker else episode
 
 
+_FAILED = Sql("UPDATE memory_pending SET attempts = attempts + 1, error = ? WHERE seq = ?")
+
+
 def _failed(rooms: MemoryRooms, rows: Sequence[MemoryRow], error: Exception) -> None:
     with rooms.catalog.write() as db:
         for row in rows:
             db.exec_driver_sql(
-                "UPDATE memory_pending SET attempts = attempts + 1, error = ? WHERE seq = ?",
+                _FAILED.on(db),
                 (f"{type(error).__name__}: {error}"[:500], row.seq),
             )
 

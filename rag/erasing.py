@@ -7,25 +7,23 @@ may be repeated. An erasure that was killed is finished by the next one, or by t
 from __future__ import annotations
 
 import fcntl
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexes.errors import CollectionNotFound, ConfigError, ConfigFileError, ReceiptNotFound
+from indexes.errors import CollectionNotFound, ConfigError, ReceiptNotFound
 from indexes.vocabulary import Principal
 from rag.auditing import OPERATOR
-from rag.erasure.target import Eraser, Target, check_subject
+from rag.erasure.naming import Naming
+from rag.erasure.outcome import Erasure, ErasureVerdict, Pending, read_pending
+from rag.erasure.target import Eraser, Target
 from rag.lore.items import Receipt
 
 if TYPE_CHECKING:
-    from indexes.directory import Directory
-    from indexes.settings import Settings
     from ingest.pipeline import Ingestion
-    from rag.raw_files import RawScan, Sighting
     from rag.tenant import Tenant
 
 JOURNAL = "erasing"
@@ -36,83 +34,14 @@ _ORDINARY = "08"
 """Begins a fingerprint of 8 bytes, which may be an ordinary word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """What came of an erasure: the receipt, the file it is kept in, and where something of it is still to be found."""
-
-    receipt: Receipt
-    file: Path
-    found: tuple[Sighting, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        from rag.receipts import to_json
-
-        return to_json(self.receipt) | {"file": str(self.file), "found": [each.to_json() for each in self.found]}
-
-
-@dataclass(frozen=True, slots=True)
-class ErasureVerdict:
-    """Whether a receipt is as it was issued, and whether it is true: nothing of what it speaks of is in the tenant's files or the home's own."""
-
-    receipt: Receipt
-    sealed: bool
-    scan: RawScan | None
-
-    @property
-    def ok(self) -> bool:
-        return self.sealed and self.scan is not None and not self.scan.found and not self.scan.unread
-
-    def to_json(self) -> dict[str, Any]:
-        scan = self.scan
-        return {
-            "ok": self.ok,
-            "receipt": self.receipt.id,
-            "about": self.receipt.about,
-            "at": self.receipt.at.isoformat(),
-            "sealed": self.sealed,
-            "files": 0 if scan is None else scan.files,
-            "bytes": 0 if scan is None else scan.bytes,
-            "found": [] if scan is None else [each.to_json() for each in scan.found],
-            "unread": [] if scan is None else list(scan.unread),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An erasure that has begun: what for, the receipt as it will be, and the fingerprints by which repetitions are known."""
-
-    target: Target
-    receipt: Receipt
-    repeats: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        from rag.receipts import to_json
-
-        return {"target": self.target.to_json(), "receipt": to_json(self.receipt), "repeats": list(self.repeats)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Pending:
-        from rag.receipts import from_json
-
-        return cls(Target.from_json(data["target"]), from_json(data["receipt"]), tuple(data["repeats"]))
-
-
-class Erasing:
+class Erasing(Naming):
     """What `Loremill` inherits."""
 
-    settings: Settings
-    home: Path
-
     if TYPE_CHECKING:
-
-        @property
-        def directory(self) -> Directory: ...
 
         def embedder_of(self, name: str) -> Any: ...
 
         def _stand(self, rooms: Tenant, collection: str) -> None: ...
-
-        def _tenant(self, name: str, *, create: bool = False) -> Tenant: ...
 
     def erase(
         self,
@@ -158,7 +87,7 @@ class Erasing:
             return self._finish_journals()
 
     def verify_erasure(self, receipt: str | Path, *, tenant: str | None = None) -> ErasureVerdict:
-        """Check a receipt's seal, and look for what it speaks of in every file of the home.
+        """Check a receipt's seal, and look for what it speaks of in every file of the home, and on the catalog's server if it has one.
 
         Args:
             receipt: its file, or the id of one that the home keeps.
@@ -168,7 +97,7 @@ class Erasing:
             ConfigFileError: the file is none.
         """
         from rag import receipts
-        from rag.raw_files import scan
+        from rag.erasure.looking import look
 
         path = Path(receipt)
         kept = self.home / receipts.FOLDER / f"{path.name}.json"
@@ -177,75 +106,28 @@ class Erasing:
             raise ReceiptNotFound(f"there is no receipt {kept.name!r}; give the file that an erasure wrote")
         if not receipts.seal_holds(self.home, found):
             return ErasureVerdict(found, False, None)
-        fingerprinter = receipts.fingerprints_of(self.home, found.salt)
-        return ErasureVerdict(found, True, scan(self.home, found.tenant, fingerprinter, found.digests))
+        try:
+            catalog, erasers = self._tenant(found.tenant).catalog, self._erasers(found.tenant, found.by)
+        except CollectionNotFound:  # the tenant was removed by hand
+            catalog, erasers = None, []
+        return ErasureVerdict(found, True, look(self.home, found, catalog, erasers))
 
-    # -- what is meant -----------------------------------------------------------------------------------------------
+    def compact(self, *, tenant: str | None = None) -> tuple[str, ...]:
+        """Leave nothing of what was deleted before in the database of a tenant, or of each; return what stays beyond that.
 
-    def _named_document(self, asked: str, collection: str | None, tenant: str | None) -> Target:
-        from rag.erasure.documents import named
-        from rag.tenant import tenant_names
+        What memory forgets is unreachable at once; in PostgreSQL its bytes stay on the tables' pages until this, or an erasure.
 
-        found: dict[str, Target] = {}
-        for name in self._tenants_meant(tenant):
-            rooms = self._tenant(name)
-            documents = named(rooms.catalog, rooms.collections, asked, only=collection)
-            if documents:
-                found[name] = Target(name, asked=asked, documents=documents)
-        if not found:
-            for name in tenant_names(self.home) if tenant is None else [tenant]:
-                if self._was_erased(again := Target(name, asked=asked)):
-                    return again
-            raise ConfigError(
-                f"there is no document of id or uri {asked!r}; see: loremill explain DOCUMENT --as PRINCIPAL"
-            )
-        if len(found) > 1:
-            raise ConfigError(f"the tenants {', '.join(sorted(found))} each have a document {asked!r}: add --tenant")
-        return next(iter(found.values()))
+        Raises:
+            ConfigError: there is no such tenant.
+            Busy: somebody uses the old state for longer than a minute; run the same again.
+        """
+        from rag.erasure.storage import storage_of
 
-    def _named_subject(self, subject: str, tenant: str | None) -> Target:
-        from rag.erasure.documents import of_subject
-
-        names = self._tenants_meant(tenant)
-        for name in names or [tenant or "default"]:
-            check_subject(name, subject)
-        if len(names) > 1:
-            raise ConfigError(f"there are the tenants {', '.join(names)}, each with subjects of its own: add --tenant")
-        if not names:
-            raise ConfigError("the home holds nothing yet, so there is nothing to erase")
-        return Target(names[0], subject=subject, documents=of_subject(self._tenant(names[0]).catalog, subject))
-
-    def _tenants_meant(self, tenant: str | None) -> list[str]:
-        from rag.tenant import tenant_names
-
-        names = tenant_names(self.home)
-        if tenant is not None and tenant not in names:
-            raise ConfigError(f"there is no tenant {tenant!r} here; there are: {', '.join(names) or 'none'}")
-        return names if tenant is None else [tenant]
-
-    def _was_erased(self, target: Target) -> bool:
-        from rag import receipts
-
-        for path in (self.home / receipts.FOLDER).glob("*.json"):
-            try:
-                receipt = receipts.load(path)
-            except (ConfigFileError, ReceiptNotFound):
-                continue
-            if (receipt.tenant, receipt.about) == (target.tenant, target.about):
-                return True
-        return False
-
-    def _is_known(self, target: Target) -> bool:
-        """Return whether the home knows the subject at all, though nothing of its own is there."""
-        listed = (entry.principal for entry in self.directory.list_principals())
-        is_listed = any((one.tenant, one.subject) == (target.tenant, target.subject) for one in listed)
-        return is_listed or self._was_erased(target) or self._was_active(target)
-
-    def _was_active(self, target: Target) -> bool:
-        from indexes.audit import AuditLog
-
-        log = AuditLog.of(self._tenant(target.tenant).folder, self.settings)
-        return next(log.read(subject=target.subject, limit=1), None) is not None
+        notes: dict[str, None] = {}
+        with self._erasing():
+            for name in self._tenants_meant(tenant):
+                notes |= dict.fromkeys(storage_of(self._tenant(name).catalog).compact())
+        return tuple(notes)
 
     # -- the steps ---------------------------------------------------------------------------------------------------
 
@@ -276,19 +158,18 @@ class Erasing:
 
     def _erase(self, pending: Pending) -> Erasure:
         from rag import receipts
-        from rag.erasure.compact import compact
-        from rag.raw_files import scan
+        from rag.erasure.looking import look
+        from rag.erasure.storage import storage_of
 
         draft, rooms = pending.receipt, self._tenant(pending.target.tenant)
-        fingerprinter = receipts.fingerprints_of(self.home, draft.salt)
-        finder = fingerprinter.finder(pending.repeats)
+        finder = receipts.fingerprints_of(self.home, draft.salt).finder(pending.repeats)
         for eraser in self._erasers(rooms.name, draft.by):
             eraser.erase(pending.target, finder)
         self._forget_caches(rooms)
-        compact(rooms.catalog.path)
-        seen = scan(self.home, rooms.name, fingerprinter, draft.digests).found
+        notes = storage_of(rooms.catalog).compact()
+        seen = look(self.home, draft, rooms.catalog).found
         ordinary = {each.digest for each in seen if each.digest.startswith(_ORDINARY)}
-        receipt = replace(draft, digests=tuple(each for each in draft.digests if each not in ordinary))
+        receipt = replace(draft, digests=tuple(each for each in draft.digests if each not in ordinary), notes=notes)
         receipt = receipts.sealed(self.home, receipt)
         self._write_down(rooms, receipt)
         path = receipts.save(self.home, receipt)
@@ -301,6 +182,7 @@ class Erasing:
         from indexes.vectors import VectorOptions
         from rag.erasure.audit import AuditEraser
         from rag.erasure.documents import DocumentEraser
+        from rag.erasure.evaluations import EvaluationEraser
         from rag.erasure.files import FileEraser
         from rag.erasure.ingestions import IngestionEraser
         from rag.erasure.memory import MemoryEraser
@@ -314,6 +196,7 @@ class Erasing:
             ),
             MemoryEraser(rooms.catalog),
             RatingEraser(rooms.catalog),
+            EvaluationEraser(rooms.catalog),
             IngestionEraser(rooms.catalog, rooms.folder / "inbox"),
             FileEraser(self.home, tenant),
             AuditEraser(AuditLog.of(rooms.folder, self.settings), by=by),
@@ -328,7 +211,7 @@ class Erasing:
         from rag.releases import ReleaseServing, ReleaseSettings, live_release, recipe_of
 
         folder = rooms.collections / collection
-        with exclusive(folder, wait_s=_HOLD_WAITS_S):
+        with exclusive(folder, rooms.catalog, wait_s=_HOLD_WAITS_S):
             self._stand(rooms, collection)
             live = live_release(rooms.catalog, collection)
             settings = self.settings if live is None else self.settings.model_copy(update=dict(live.index))
@@ -374,14 +257,7 @@ class Erasing:
         finished = []
         for path in sorted((self.home / JOURNAL).glob("*.json")):
             try:
-                finished.append(self._erase(_read_journal(path)))
+                finished.append(self._erase(read_pending(path)))
             except CollectionNotFound:  # the tenant was removed by hand, and with it all that was to be erased
                 path.unlink()
         return finished
-
-
-def _read_journal(path: Path) -> Pending:
-    try:
-        return Pending.from_json(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigFileError(f"{path}: cannot be read ({error}); remove it, and run the erasure again") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter
 from indexes.batches import batched
+from indexes.dialects import Sql
 from indexes.memory_rows import MemoryRow, delete, find, raise_epoch
 from rag.deciding import undo_others
 from rag.lore.clock import read_time, to_micros
@@ -125,13 +126,15 @@ def _unlink(db: Connection, item_ids: Iterable[str]) -> None:
         db.execute(delete(memory_events).where(memory_events.c.item_id.in_(batch)))
 
 
+_DERIVE_ANEW = Sql(
+    "INSERT INTO memory_pending (seq, attempts, error) SELECT i.seq, 0, '' FROM each_text(?) AS wanted"
+    " CROSS JOIN memory_items AS i WHERE i.id = wanted.value AND i.retired IS NULL ON CONFLICT DO NOTHING"
+)
+
+
 def _derive_anew(db: Connection, episode_ids: Iterable[str]) -> None:
     for batch in batched(episode_ids):
-        db.exec_driver_sql(
-            "INSERT OR IGNORE INTO memory_pending (seq, attempts, error) SELECT i.seq, 0, '' FROM json_each(?) AS wanted"
-            " CROSS JOIN memory_items AS i ON i.id = wanted.value AND i.retired IS NULL",
-            (json.dumps(batch),),
-        )
+        db.exec_driver_sql(_DERIVE_ANEW.on(db), (json.dumps(batch),))
 
 
 def matching(rows: Sequence[MemoryRow], query: str) -> list[MemoryRow]:

@@ -126,7 +126,7 @@ class Ingesting:
         with TemporaryDirectory(prefix="loremill-plan-") as aside:
             catalog = (
                 self._tenant(name).catalog
-                if name in tenant_names(self.home)
+                if name in tenant_names(self.home, self.settings)
                 else Catalog.open(Path(aside) / "catalog.db", tenant=name)
             )
             ingestion = self._ingestion_over(catalog, Path(aside), collection)
@@ -195,7 +195,7 @@ class Ingesting:
         from rag.tenant import tenant_names
 
         options = VectorOptions.of(self.settings)
-        for name in [tenant] if tenant is not None else tenant_names(self.home):
+        for name in [tenant] if tenant is not None else tenant_names(self.home, self.settings):
             rooms = self._tenant(name)
             for each in [collection] if collection is not None else rooms.catalog.collections():
                 if each in rooms.catalog.collections():
@@ -326,7 +326,7 @@ class Ingesting:
         from ingest.commit import exclusive
 
         folder = tenant.collections / collection
-        with exclusive(folder, wait_s=wait_s):
+        with exclusive(folder, tenant.catalog, wait_s=wait_s):
             tenant.catalog.create_collection(collection)
             self._stand(tenant, collection)
             ingestion = self._ingestion_over(tenant.catalog, folder, collection)

@@ -235,7 +235,7 @@ class Loremill(Ingesting, Governing, Releasing, Evaluating, Feedback, Erasing):
         """Return the names of the tenant's collections in which the principal may read at least one document."""
         from rag.tenant import tenant_names
 
-        if principal.tenant not in tenant_names(self.home):
+        if principal.tenant not in tenant_names(self.home, self.settings):
             return []
         catalog = self._tenant(principal.tenant).catalog
         access = catalog.access(principal)
@@ -374,7 +374,7 @@ class Loremill(Ingesting, Governing, Releasing, Evaluating, Feedback, Erasing):
         """Find the tenant that holds a collection, for commands without a principal."""
         from rag.tenant import tenant_names
 
-        names = [tenant] if tenant is not None else tenant_names(self.home)
+        names = [tenant] if tenant is not None else tenant_names(self.home, self.settings)
         holders = [name for name in names if collection in self._tenant(name).catalog.collections()]
         if not holders:
             raise CollectionNotFound(

@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, overload
 
-from indexes.errors import CollectionNotFound, ConfigError
+from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError
 from indexes.vocabulary import Principal
 from rag.deriving import Background, Deriver
 from rag.lore.items import Episode, MemoryEvent, MemoryItem, Receipt
@@ -402,7 +403,7 @@ class Memory:
         Raises:
             ConfigError: no condition is given, or one is malformed.
         """
-        from rag.erasure.compact import truncate_log
+        from rag.erasure.storage import storage_of
         from rag.forgetting import forget_items, select_items
         from rag.receipts import issue, save
 
@@ -421,11 +422,12 @@ class Memory:
         with rooms.auditor.denials(principal, "memory.forget"):
             access = rooms.access(principal)
         gone = forget_items(rooms, select_items(rooms, given, access=access))
-        truncate_log(rooms.catalog.path)  # where what was deleted a moment ago still stands
+        notes = storage_of(rooms.catalog).tidy()
         self._background.wake(rooms)
         receipt = issue(
             self._home, tenant=principal.tenant, by=principal.subject, about="memory " + ", ".join(sorted(given)),
-            counts=gone.counts, strings=[row.text for row in gone.rows],
+            counts=gone.counts, strings=[row.text for row in gone.rows], memory_rows=[row.seq for row in gone.rows],
+            notes=notes,
         )  # fmt: skip
         save(self._home, receipt)
         rooms.auditor.did("memory.forget", principal, receipt=receipt.id, counts=dict(receipt.counts))
@@ -436,7 +438,8 @@ class Memory:
         self._background.close()
         with self._lock:
             for rooms in self._rooms.values():
-                rooms.flush_recalled()
+                with suppress(IndexBackendError):  # a server that is gone; what is lost of it is no harm
+                    rooms.flush_recalled()
             self._rooms.clear()
 
     # -- rooms -------------------------------------------------------------------------------------------------------

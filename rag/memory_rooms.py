@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter
+from indexes.dialects import Sql
 from indexes.errors import AccessDenied
 from indexes.memory_rows import MemoryRow
 from indexes.vocabulary import Acl, Principal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _RECALLED_KEPT = 2000
+_NOTE_RECALLED = Sql("UPDATE memory_items SET recalled = ? WHERE seq = ?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,7 @@ class MemoryRooms:
         noted, self._recalled = self._recalled, {}
         if noted:
             with self.catalog.write() as db:
-                update = "UPDATE memory_items SET recalled = ? WHERE seq = ?"
-                db.exec_driver_sql(update, [(at, seq) for seq, at in noted.items()])
+                db.exec_driver_sql(_NOTE_RECALLED.on(db), [(at, seq) for seq, at in noted.items()])
 
     def class_of(self, acl: Acl) -> int:
         """Return the id of a scope's ACL class, making it if it is new; it never changes."""

@@ -11,12 +11,12 @@ import os
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.receipts import IN_BUILDS
+from rag.receipts import IN_BUILDS, of_texts
 
 if TYPE_CHECKING:
     from rag.fingerprints import Finder, Fingerprinter
@@ -27,7 +27,7 @@ _MOST_UNPACKED = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A fingerprint's block that is in a file: at which byte, or in which table or member of it."""
+    """A fingerprint's block that is in a file: at which byte, or in which table or member of it. A server's tables are in `postgresql`."""
 
     file: str
     where: str
@@ -39,18 +39,35 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class RawScan:
-    """How many files and bytes were looked at, what was found, and which files could not be read."""
+    """How many files and bytes were looked at, what was found, which files could not be read, and what else is to be known of it."""
 
     files: int
     bytes: int
     found: tuple[Sighting, ...]
     unread: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: RawScan) -> RawScan:
+        """Both together."""
+        return RawScan(
+            self.files + other.files,
+            self.bytes + other.bytes,
+            self.found + other.found,
+            self.unread + other.unread,
+            self.notes + other.notes,
+        )
 
 
 def regular_files(folder: Path) -> Iterator[Path]:
-    """Yield every regular file below the folder, by path; links are not followed."""
+    """Yield every regular file below the folder, by path; links are not followed.
+
+    A PostgreSQL server that keeps its files there keeps them for itself: it is asked, and nobody else touches them.
+    """
     for place, folders, names in os.walk(folder):
         folders.sort()
+        if "PG_VERSION" in names and Path(place, "global", "pg_control").is_file():
+            folders.clear()
+            continue
         for name in sorted(names):
             path = Path(place, name)
             if path.is_file() and not path.is_symlink():
@@ -73,7 +90,7 @@ def scan(home: Path, tenant: str, fingerprinter: Fingerprinter, digests: Sequenc
 
     Cost: about 50 MB/s.
     """
-    texts = fingerprinter.finder([each for each in digests if not each.startswith(IN_BUILDS)])
+    texts = fingerprinter.finder(of_texts(digests))
     rows = fingerprinter.finder([each.removeprefix(IN_BUILDS) for each in digests if each.startswith(IN_BUILDS)])
     files = size = 0
     found: list[Sighting] = []
@@ -128,12 +145,12 @@ def _tables(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for name in (raw.decode() for (raw,) in tables):
             quoted = name.replace('"', '""')
-            yield f"table {name}", _values(database.execute(f'SELECT * FROM "{quoted}"'))
+            yield f"table {name}", joined_values(database.execute(f'SELECT * FROM "{quoted}"'))
     finally:
         database.close()
 
 
-def _values(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+def joined_values(rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
     """Yield every text and blob, some rows at a time, with a border between two."""
     part: list[bytes] = []
     size = 0

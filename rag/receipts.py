@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,8 @@ KEY_FILE = "receipts.key"
 FOLDER = "receipts"
 IN_BUILDS = "b"
 """Begins a digest that is looked for in builds alone."""
+IN_MEMORY = "m"
+"""Begins the digest of a row of memory by its number, which no other row ever has."""
 LONG = "20"
 """Begins a digest of 32 bytes: shorter strings are no proof that one text repeats another."""
 _KEY_BYTES = 32
@@ -43,8 +45,10 @@ def issue(
     strings: Iterable[str | bytes] = (),
     said: Iterable[str] = (),
     chunk_ids: Iterable[str] = (),
+    memory_rows: Iterable[int] = (),
     kept: Iterable[str] = (),
     others: Iterable[str] = (),
+    notes: Sequence[str] = (),
     at: datetime | None = None,
 ) -> Receipt:
     """Return a sealed receipt; `save` keeps it. It is `draft` and `sealed` in one.
@@ -56,13 +60,16 @@ def issue(
         strings: what is gone, as text or as raw bytes; see `rag.fingerprints`.
         said: the same, of what others may say too, such as questions.
         chunk_ids: of what is gone; they are looked for in builds alone, for the audit log keeps on saying who saw which chunk.
+        memory_rows: numbers of what is gone from memory. Such a receipt is compared with what else there is when it is verified: see
+            `rag.erasure.looking`.
         kept: texts that stay. What they have in common with what is gone cannot be missed and has no fingerprint.
         others: the same for what others said. Of `strings` it takes away fingerprints of short strings alone.
+        notes: what stays where it cannot be reached, a sentence each.
     Cost: a few microseconds a block of 32 bytes.
     """
     made = draft(
         home, tenant=tenant, by=by, about=about, counts=counts, strings=strings, said=said, chunk_ids=chunk_ids,
-        kept=kept, others=others, at=at,
+        memory_rows=memory_rows, kept=kept, others=others, notes=notes, at=at,
     )  # fmt: skip
     return sealed(home, made.receipt)
 
@@ -85,8 +92,10 @@ def draft(
     strings: Iterable[str | bytes] = (),
     said: Iterable[str] = (),
     chunk_ids: Iterable[str] = (),
+    memory_rows: Iterable[int] = (),
     kept: Iterable[str] = (),
     others: Iterable[str] = (),
+    notes: Sequence[str] = (),
     at: datetime | None = None,
 ) -> Draft:
     """As `issue`, without a seal: what is about to be forgotten, told before its text is gone."""
@@ -99,6 +108,7 @@ def draft(
     long = {each for each in own if each.startswith(LONG)}
     digests -= finder.in_texts(others) - long
     in_builds = tuple(IN_BUILDS + each for each in fingerprinter.of(name.encode() for name in chunk_ids))
+    in_memory = tuple(IN_MEMORY + each for each in fingerprinter.of(map(row_name, memory_rows)))
     receipt = Receipt(
         id=uuid.uuid4().hex,
         at=(at or datetime.now(UTC)).astimezone(UTC),
@@ -106,11 +116,22 @@ def draft(
         by=by,
         about=about,
         counts=dict(counts),
-        digests=tuple(sorted(digests)) + in_builds,
+        digests=tuple(sorted(digests)) + in_builds + in_memory,
         salt=salt,
         seal="",
+        notes=tuple(notes),
     )
     return Draft(receipt, tuple(sorted(digests & long)))
+
+
+def row_name(seq: int) -> str:
+    """Return what the number of a row of memory is fingerprinted as: one block."""
+    return f"{seq:032d}"
+
+
+def of_texts(digests: Iterable[str]) -> list[str]:
+    """Return those of a receipt's digests that are looked for everywhere."""
+    return [each for each in digests if not each.startswith((IN_BUILDS, IN_MEMORY))]
 
 
 def sealed(home: Path, receipt: Receipt) -> Receipt:
@@ -170,7 +191,11 @@ def load(path: Path) -> Receipt:
 
 
 def to_json(receipt: Receipt) -> dict[str, Any]:
-    return asdict(receipt) | {"at": receipt.at.isoformat(), "digests": list(receipt.digests)}
+    data = asdict(receipt) | {"at": receipt.at.isoformat(), "digests": list(receipt.digests)}
+    notes = data.pop("notes")
+    return data | (
+        {"notes": list(notes)} if notes else {}
+    )  # without any it is what it was before there were notes, to the seal too
 
 
 def from_json(data: Mapping[str, Any]) -> Receipt:
@@ -182,13 +207,14 @@ def from_json(data: Mapping[str, Any]) -> Receipt:
     names = ("id", "tenant", "by", "about", "salt", "seal")
     texts = {name: data[name] for name in names}
     counts, digests, at = dict(data["counts"]), tuple(data["digests"]), datetime.fromisoformat(data["at"])
-    if not all(isinstance(each, str) for each in (*texts.values(), *counts, *digests)):
+    notes = tuple(data.get("notes", ()))
+    if not all(isinstance(each, str) for each in (*texts.values(), *counts, *digests, *notes)):
         raise ValueError("a field is not text")
     if not all(type(count) is int for count in counts.values()) or at.tzinfo is None:
         raise ValueError("a count is no whole number, or the time has no zone")
-    if unknown := sorted(data.keys() - {*names, "counts", "digests", "at"}):
+    if unknown := sorted(data.keys() - {*names, "counts", "digests", "at", "notes"}):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
-    return Receipt(at=at, counts=counts, digests=digests, **texts)
+    return Receipt(at=at, counts=counts, digests=digests, notes=notes, **texts)
 
 
 def _seal(receipt: Receipt, key: bytes | None) -> str:

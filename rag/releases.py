@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexes.builds import BuildConfig, Manifest
 from indexes.catalog import Catalog
 from indexes.catalog_file import now
+from indexes.dialects import insert_new
 from indexes.errors import Busy, ReleaseNotFound
 from indexes.search import FusionSettings
 from indexes.settings import Settings
@@ -239,12 +240,10 @@ def generator_settings(settings: Settings, generator: str, generation: Mapping[s
 
 def make_release(db: Connection, collection: str, build_id: str, settings: ReleaseSettings) -> str:
     """Write the release down unless it is there, and return its id: of equal content there is one."""
-    from sqlalchemy import insert
-
     from indexes.tables import releases
 
     row = settings.row(build_id) | {"collection": collection, "created": now()}
-    db.execute(insert(releases).prefix_with("OR IGNORE"), row)
+    db.execute(insert_new(db, releases), row)
     return str(row["release_id"])
 
 

@@ -44,7 +44,9 @@ class Releasing:
 
         if collection is not None:
             return list_releases(self._tenant_of(collection, tenant).catalog, collection)
-        catalogs = [self._tenant(name).catalog for name in tenant_names(self.home) if tenant in (None, name)]
+        catalogs = [
+            self._tenant(name).catalog for name in tenant_names(self.home, self.settings) if tenant in (None, name)
+        ]
         return [
             release
             for catalog in catalogs
@@ -287,7 +289,7 @@ class Releasing:
         """Hold the collection against ingestions, with the live release's chunks standing."""
         from ingest.commit import exclusive
 
-        with exclusive(rooms.collections / collection, wait_s=_BUILD_WAITS_S):
+        with exclusive(rooms.collections / collection, rooms.catalog, wait_s=_BUILD_WAITS_S):
             self._stand(rooms, collection)
             yield
 
@@ -305,7 +307,7 @@ class Releasing:
         """As `_stand`, for who looks at what stands after a move. Of no weight for what is served, so whoever ingests now does it instead."""
         from ingest.commit import exclusive
 
-        with suppress(Busy), exclusive(rooms.collections / collection):
+        with suppress(Busy), exclusive(rooms.collections / collection, rooms.catalog):
             self._stand(rooms, collection)
 
     @contextmanager

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from indexes.batches import batched
+from indexes.dialects import Sql
 from indexes.errors import ConfigError, TooLarge
 from indexes.memory_rows import MemoryRow, add, find
 from indexes.vocabulary import digest
@@ -163,21 +164,25 @@ def store(rooms: MemoryRooms, rows: Sequence[MemoryRow], *, new_for_sure: bool =
     return [episode_of(known[name]) for name in names]
 
 
+_STORED = Sql(
+    "SELECT i.seq FROM each_text(?) AS wanted JOIN memory_items AS i ON i.id = wanted.value AND i.retired IS NULL"
+)
+
+
 def _known(db: Connection, names: Sequence[str]) -> dict[str, MemoryRow]:
     """Return those of the episodes that are stored."""
     from indexes.tables import memory_items as items
 
-    stored = (
-        "SELECT i.seq FROM json_each(?) AS wanted JOIN memory_items AS i ON i.id = wanted.value AND i.retired IS NULL"
-    )
-    seqs = list(db.exec_driver_sql(stored, (json.dumps(names),)).scalars())
+    seqs = list(db.exec_driver_sql(_STORED.on(db), (json.dumps(names),)).scalars())
     return {row.id: row for batch in batched(seqs) for row in find(db, items.c.seq.in_(batch))}
+
+
+NOTE_PENDING = Sql("INSERT INTO memory_pending (seq, attempts, error) VALUES (?, 0, '') ON CONFLICT DO NOTHING")
 
 
 def _note_pending(db: Connection, rows: Sequence[MemoryRow]) -> None:
     if rows:
-        note = "INSERT INTO memory_pending (seq, attempts, error) VALUES (?, 0, '')"
-        db.exec_driver_sql(note, [(row.seq,) for row in rows])
+        db.exec_driver_sql(NOTE_PENDING.on(db), [(row.seq,) for row in rows])
 
 
 def check_text(text: object, where: str, max_chars: int) -> str:

@@ -1,4 +1,5 @@
-"""One tenant's rooms: its catalog, its collections' folders, its retriever. Tenants share no file but the directory of principals."""
+"""One tenant's rooms: its catalog, its collections' folders, its retriever. Tenants share no file but the directory of principals,
+and no table."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from indexes.vocabulary import check_name
 from rag.auditing import Auditor
 from rag.cache import Cache
 from rag.retrieve import Retriever
+
+CATALOG = "catalog.db"
 
 
 class Tenant:
@@ -35,7 +38,9 @@ class Tenant:
     ) -> None:
         self.name = check_name(name, "tenant")
         self.folder = tenant_folder(home, name)
-        self.catalog = Catalog.open(self.folder / "catalog.db", tenant=name, create=create, members=members)
+        self.catalog = Catalog.open(
+            self.folder / CATALOG, tenant=name, create=create, members=members, url=settings.catalog_url
+        )
         self._settings = settings
         self._embedder = embedder
         self._embedder_of = embedder_of
@@ -77,6 +82,10 @@ def tenant_folder(home: Path, name: str) -> Path:
     return home / "tenants" / check_name(name, "tenant")
 
 
-def tenant_names(home: Path) -> list[str]:
-    """Return the tenants that hold something, sorted."""
-    return sorted(path.parent.name for path in (home / "tenants").glob("*/catalog.db"))
+def tenant_names(home: Path, settings: Settings) -> list[str]:
+    """Return the tenants that hold something, sorted: those with a catalog in the PostgreSQL database, where one is set."""
+    if settings.catalog_url:
+        from indexes.catalog_postgres import tenants
+
+        return tenants(settings.catalog_url)
+    return sorted(path.parent.name for path in (home / "tenants").glob(f"*/{CATALOG}"))

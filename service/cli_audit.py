@@ -83,7 +83,7 @@ def _log_of(mill: Loremill, tenant: str | None) -> AuditLog:
     from indexes.audit import AuditLog
     from rag.tenant import tenant_names
 
-    names = tenant_names(mill.home)
+    names = tenant_names(mill.home, mill.settings)
     if tenant is None and len(names) > 1:
         raise ConfigError(f"there are the tenants {', '.join(names)}, each with a log of its own: add --tenant")
     chosen = [name for name in names if tenant in (None, name)]

@@ -58,3 +58,11 @@ def verify(receipt: Receipt, home: Home = None, json: Json = False) -> None:
     emit(verdict.to_json(), as_json=json, human=render.erasure_verified)
     if not verdict.ok:
         raise typer.Exit(1)
+
+
+@erase.command("compact")
+def compact(tenant: Tenant = None, home: Home = None, json: Json = False) -> None:
+    """Write the catalog anew, without what was deleted or forgotten before: in PostgreSQL its bytes stay until then."""
+    with opened(home) as mill:
+        notes = mill.compact(tenant=tenant)
+    emit({"notes": list(notes)}, as_json=json, human=render.compacted)

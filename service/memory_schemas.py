@@ -240,6 +240,7 @@ class ReceiptBody(BaseModel):
     digests: list[str]
     salt: str
     seal: str
+    notes: list[str] = []
 
 
 class ForgetResponse(BaseModel):

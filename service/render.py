@@ -172,7 +172,7 @@ def erased(data: Data) -> RenderableType:
     rows = [(name.replace("_", " "), count) for name, count in data["counts"].items() if count]
     head = plain(f"{data['about']} of tenant {data['tenant']}, erased {data['at'][:19]}")
     table = _table(("erased", "how many"), rows) if rows else plain("Nothing of it was left.")
-    return Group(head, table, plain(f"receipt: {data['file']}"), *_sightings(data))
+    return Group(head, table, plain(f"receipt: {data['file']}"), *_notes(data), *_sightings(data))
 
 
 def erasure_verified(data: Data) -> RenderableType:
@@ -181,9 +181,19 @@ def erasure_verified(data: Data) -> RenderableType:
         return Group(head, Text("The seal does not hold: it was changed, or another home issued it.", style="bold red"))
     looked = plain(f"{data['files']} files, {data['bytes']} bytes read")
     if data["ok"]:
-        return Group(head, Text("As it was issued, and nothing of it is in any file.", style="green"), looked)
+        return Group(
+            head, Text("As it was issued, and nothing of it is in any file.", style="green"), looked, *_notes(data)
+        )
     unread = [plain(f"  not read: {each}") for each in data["unread"]]
-    return Group(head, *_sightings(data), *unread, looked)
+    return Group(head, *_sightings(data), *unread, looked, *_notes(data))
+
+
+def compacted(data: Data) -> RenderableType:
+    return Group(plain("The catalog holds nothing of what was deleted."), *_notes(data))
+
+
+def _notes(data: Data) -> list[RenderableType]:
+    return [plain(f"  {note}") for note in data.get("notes", ())]
 
 
 def _sightings(data: Data) -> list[RenderableType]:

@@ -61,7 +61,7 @@ class Worker:
         """Begin, first with what an earlier server left."""
         from rag.tenant import tenant_names
 
-        for tenant in tenant_names(self._mill.home):
+        for tenant in tenant_names(self._mill.home, self._mill.settings):
             self._recover(tenant)
         self._thread.start()
 
@@ -88,7 +88,7 @@ class Worker:
         while not self._stopping:
             self._wake.clear()
             busy = False
-            for tenant in tenant_names(self._mill.home):
+            for tenant in tenant_names(self._mill.home, self._mill.settings):
                 try:
                     busy |= self._work(tenant)
                 except LoremillError as error:

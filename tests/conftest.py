@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from indexes.minilm import MiniLM
+from tests.catalogs import PostgresServer, running_postgres, use_postgres
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
@@ -31,6 +34,40 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def minilm(models: Path) -> MiniLM:
     """The real embedder."""
     return MiniLM(cache=models, threads=1, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; tests that want one skip where the packages are absent.
+
+    Not below pytest's folder: as root the server runs as another user, whom the next pytest that starts shuts out of there.
+    """
+    with TemporaryDirectory(prefix="loremill-postgres-") as folder, running_postgres(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def catalog_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Which database catalogs lie in: SQLite's, or PostgreSQL's where the test or LOREMILL_TEST_CATALOG=postgresql says so."""
+    name: str = getattr(request, "param", os.environ.get("LOREMILL_TEST_CATALOG", "sqlite"))
+    if name != "postgresql":
+        yield name
+        return
+    if request.node.get_closest_marker("sqlite_only"):
+        pytest.skip("it tests what only SQLite's files have")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    use_postgres(server, monkeypatch)
+    yield name
+    server.free()
+
+
+@pytest.fixture
+def catalog_url(catalog_database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The setting `catalog_url` of the catalogs that lie in `tmp_path`, for another process."""
+    if catalog_database != "postgresql":
+        return ""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url_of(tmp_path)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Forgetting, checked without its own tools: strings planted through every way in, a subject erased, every byte of the home looked at.
 
-    python -m eval.bench.erasure [--strings 200] [--documents 2000] [--kills 5] [--home DIR]
+    python -m eval.bench.erasure [--strings 200] [--documents 2000] [--kills 5] [--home DIR] [--catalog sqlite|postgresql]
 
 Half of the strings are Alice's, half Bob's, through the same ways. After `erase --subject user:alice` none of hers may be in any file under
 the home, whatever its case, and each of his must be where it was. The same once more with an erasure killed (SIGKILL) at random moments and
-begun again, while others write and search. Prints one JSON object; exits with 1 where something was left, lost or not verified.
+begun again, while others write and search. With PostgreSQL the files of the server's tables and indexes count as well; those of its
+write-ahead log are counted apart. Prints one JSON object; exits with 1 where something was left, lost or not verified.
 """
 
 from __future__ import annotations
@@ -18,121 +19,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from eval.bench.erasure_ways import COLLECTION, GONE_ANYWAY, TENANT, WAYS
 from eval.bench.home import parser
-from indexes.audit_chain import Sealer
-from indexes.audit_write import AuditWriter, new_event
-from indexes.vocabulary import Acl, Principal
+from indexes.vocabulary import Principal
 
 if TYPE_CHECKING:
     from rag.loremill import Loremill
-
-TENANT, COLLECTION = "bench", "papers"
-EVERYONE = Acl(("everyone",))
-Plant = Callable[["Loremill", Principal, str], None]
-
-
-def _put(mill: Loremill, who: Principal, name: str, text: str, **more: Any) -> None:
-    metadata = {"subject": who.subject, **more.pop("metadata", {})}
-    mill.put_document(
-        collection=COLLECTION, principal=who, document_id=name, text=text, acl=EVERYONE, metadata=metadata, **more
-    )
-
-
-def _document(mill: Loremill, who: Principal, word: str) -> None:
-    _put(mill, who, f"{who.subject[5:]}-{random.random()}", f"# Note\n\nThe word of the day is {word} and no other.")
-
-
-def _title_and_metadata(mill: Loremill, who: Principal, word: str) -> None:
-    name = f"{who.subject[5:]}-{random.random()}"
-    _put(mill, who, name, "Short.", title=f"About {word}", metadata={"keyword": word})
-
-
-def _version(mill: Loremill, who: Principal, word: str) -> None:
-    name = f"{who.subject[5:]}-{random.random()}"
-    _put(mill, who, name, f"At first it said {word} here.")
-    _put(mill, who, name, f"Now it says {word[::-1]} in its place.")
-
-
-def _deleted(mill: Loremill, who: Principal, word: str) -> None:
-    name = f"{who.subject[5:]}-{random.random()}"
-    _put(mill, who, name, f"It was about {word} and is gone.")
-    if who.subject == "user:alice":
-        mill.delete_document(name, collection=COLLECTION, principal=who)
-
-
-def _search(mill: Loremill, who: Principal, word: str) -> None:
-    mill.search(f"anything on {word}", collection=COLLECTION, principal=who)
-
-
-def _ask(mill: Loremill, who: Principal, word: str) -> None:
-    mill.ask(f"What does {word} mean?", collection=COLLECTION, principal=who)
-
-
-def _rating(mill: Loremill, who: Principal, word: str) -> None:
-    answer = mill.ask("What is the retention of vibration data?", collection=COLLECTION, principal=who)
-    mill.feedback(answer, collection=COLLECTION, principal=who, rating="down", comment=f"no {word}", correction=word)
-
-
-def _episode(mill: Loremill, who: Principal, word: str) -> None:
-    mill.memory.remember(f"My favourite colour is {word}.", principal=who)
-
-
-def _session(mill: Loremill, who: Principal, word: str) -> None:
-    messages = [{"role": "user", "content": f"I live in {word}."}, {"role": "assistant", "content": "Noted."}]
-    mill.memory.remember(messages, principal=who, session="s", scope="session")
-
-
-def _corrected(mill: Loremill, who: Principal, word: str) -> None:
-    said = mill.memory.remember(f"The gate code is {word}.", principal=who)
-    mill.memory.update(said.id, f"The gate code is {word[::-1]}.", principal=who)
-
-
-def _shared(mill: Loremill, who: Principal, word: str) -> None:
-    said = mill.memory.remember(f"The printer's name is {word}.", principal=who)
-    mill.memory.share(said.id, principal=who, scope="team:ops")
-
-
-def _recalled(mill: Loremill, who: Principal, word: str) -> None:
-    mill.memory.recall(f"where did I put {word}?", principal=who)
-
-
-def _evaluation_row(mill: Loremill, who: Principal, word: str) -> None:
-    path = mill.home / "sets" / "questions.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"id": word, "user_input": f"{word}?", "principal": f"{TENANT}/{who.subject}"}) + "\n")
-
-
-def _report(mill: Loremill, who: Principal, word: str) -> None:
-    text = f"The walrus of {word} weighs four hundred stone and lives in a greenhouse."
-    _put(mill, who, f"{who.subject[5:]}-{random.random()}", text)
-    path = mill.home / "reports" / f"{random.random()}.html"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"<p>{text}</p>")
-
-
-def _old_log(mill: Loremill, who: Principal, word: str) -> None:
-    folder = mill.home / "tenants" / TENANT / "audit"
-    from datetime import UTC, datetime
-
-    writer = AuditWriter(folder, Sealer(mill.settings.audit_key), False, 100_000, lambda: datetime.now(UTC))
-    writer.append(new_event("search", subject=who.subject, detail={"query": f"what of {word}?"}))
-
-
-WAYS: Mapping[str, Plant] = {
-    "document": _document, "title, metadata": _title_and_metadata, "earlier version": _version, "deleted": _deleted,
-    "search": _search, "ask": _ask, "rating": _rating, "episode": _episode, "session": _session,
-    "corrected": _corrected, "shared": _shared, "recall": _recalled, "evaluation set": _evaluation_row,
-    "report": _report, "log of an earlier version": _old_log,
-}  # fmt: skip
-GONE_ANYWAY = {"earlier version", "deleted"}
-"""What Bob has planted so is nowhere after an erasure either: old builds go, and their words with them."""
 
 
 def words(count: int, rng: random.Random) -> list[str]:
@@ -140,16 +39,48 @@ def words(count: int, rng: random.Random) -> list[str]:
     return ["".join(rng.choices("bcdfghjklmnpqrtvwxz", k=16)) for _ in range(count)]
 
 
-def files_with(home: Path, word: str, contents: Mapping[Path, bytes]) -> list[str]:
+def contents(*folders: Path) -> dict[str, bytes]:
+    """Read every file under the folders, in lower case."""
+    return {
+        path.relative_to(folder.parent).as_posix(): path.read_bytes().lower()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def files_with(word: str, read: Mapping[str, bytes]) -> list[str]:
     """Return the files that hold the word, or all but its last three letters, in lower, upper or mixed case."""
-    return sorted(
-        path.relative_to(home).as_posix() for path, content in contents.items() if word[:13].encode() in content
-    )
+    return sorted(name for name, content in read.items() if word[:13].encode() in content)
 
 
-def contents(home: Path) -> dict[Path, bytes]:
-    """Read every file under the home, in lower case."""
-    return {path: path.read_bytes().lower() for path in home.rglob("*") if path.is_file()}
+@contextmanager
+def database(home: Path, catalog: str) -> Iterator[Path | None]:
+    """Have the home's catalog in a database; yields the folder of the server's files beside the home, if it is one."""
+    if catalog == "sqlite":
+        yield None
+        return
+    from pgserver.postgres_server import get_server
+
+    folder = server_folder(home)
+    server = get_server(folder, cleanup_mode="stop")
+    os.environ["LOREMILL_CATALOG_URL"] = server.get_uri()
+    try:
+        yield folder
+    finally:
+        server.cleanup()
+        del os.environ["LOREMILL_CATALOG_URL"]
+
+
+def server_folder(home: Path) -> Path:
+    return home.with_name(f"{home.name}-postgresql")
+
+
+def copy(home: Path, to: Path) -> None:
+    """Copy a home, and the files of its server, which must not run, with their owners."""
+    shutil.copytree(home, to)
+    if server_folder(home).exists():
+        subprocess.run(["cp", "-a", server_folder(home), server_folder(to)], check=True)
 
 
 def fill(home: Path, *, strings: int, documents: int, rng: random.Random) -> dict[str, list[tuple[str, str]]]:
@@ -203,14 +134,27 @@ def _command(home: Path, *arguments: str) -> dict[str, Any]:
     return printed | {"code": ran.returncode}
 
 
-def judge(home: Path, planted: Mapping[str, list[tuple[str, str]]]) -> dict[str, Any]:
+def judge(home: Path, server: Path | None, planted: Mapping[str, list[tuple[str, str]]]) -> dict[str, Any]:
     """Say which of Alice's strings are left and where, and which of Bob's are lost."""
-    read = contents(home)
-    left = {word: files for _, word in planted["user:alice"] if (files := files_with(home, word, read))}
-    lost = [
-        (way, word) for way, word in planted["user:bob"] if way not in GONE_ANYWAY and not files_with(home, word, read)
-    ]
-    return {"left": left, "lost": lost, "files": len(read), "bytes": sum(map(len, read.values()))}
+    if server is not None:
+        checkpoint()
+    read = contents(home, *([] if server is None else [server / "base"]))
+    left = {word: files for _, word in planted["user:alice"] if (files := files_with(word, read))}
+    lost = [(way, word) for way, word in planted["user:bob"] if way not in GONE_ANYWAY and not files_with(word, read)]
+    judged = {"left": left, "lost": lost, "files": len(read), "bytes": sum(map(len, read.values()))}
+    if server is not None:
+        log = contents(server / "pg_wal")
+        judged["left_in_log"] = sum(bool(files_with(word, log)) for _, word in planted["user:alice"])
+        judged["log_bytes"] = sum(map(len, log.values()))
+    return judged
+
+
+def checkpoint() -> None:
+    """Have the server write what it has in memory."""
+    import psycopg
+
+    with psycopg.connect(os.environ["LOREMILL_CATALOG_URL"], autocommit=True) as db:
+        db.execute("CHECKPOINT")
 
 
 def killed(home: Path, kills: int, seconds: float, rng: random.Random) -> int:
@@ -243,7 +187,12 @@ def beside(home: Path, stop: Event, found: list[str]) -> None:
 
 
 def _trial(
-    home: Path, planted: Mapping[str, list[tuple[str, str]]], kills: int, seconds: float, rng: random.Random
+    home: Path,
+    server: Path | None,
+    planted: Mapping[str, list[tuple[str, str]]],
+    kills: int,
+    seconds: float,
+    rng: random.Random,
 ) -> Iterator[tuple[str, Any]]:
     if kills:
         stop, wrong = Event(), []  # type: tuple[Event, list[str]]
@@ -257,13 +206,12 @@ def _trial(
     else:
         done, took = erase(home)
     yield "erase_s", round(took, 2)
-    yield (
-        "receipt",
-        {name: done.get(name) for name in ("code", "counts", "found")} | {"digests": len(done.get("digests", ()))},
-    )
-    yield from judge(home, planted).items()
+    said = {name: done.get(name) for name in ("code", "counts", "found", "notes")}
+    yield "receipt", said | {"digests": len(done.get("digests", ()))}
+    yield from judge(home, server, planted).items()
     verdicts = [_command(home, "erase", "verify", path.stem) for path in (home / "receipts").glob("*.json")]
     yield "verified", bool(verdicts) and all(verdict["ok"] for verdict in verdicts)
+    yield "verify_read", {name: max(verdict[name] for verdict in verdicts) for name in ("files", "bytes")}
     yield "audit_ok", _command(home, "audit", "verify", "--tenant", TENANT)["ok"]
     yield "collection_ok", _command(home, "verify", "--collection", COLLECTION, "--skip-sources")["ok"]
 
@@ -274,19 +222,24 @@ def main() -> int:
     arguments.add_argument("--documents", type=int, default=2000, help="other documents")
     arguments.add_argument("--kills", type=int, default=5)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--catalog", choices=("sqlite", "postgresql"), default="sqlite")
     given = arguments.parse_args()
     os.environ["LOREMILL_AUDIT_QUERIES"] = "true"
     random.seed(given.seed)
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="loremill-erasure-") as folder:
-        home = given.home or Path(folder) / "home"
-        planted = fill(home, strings=2 * given.strings, documents=given.documents, rng=rng)
-        found_before = judge(home, planted)
-        again = Path(folder) / "again"
-        shutil.copytree(home, again)
-        plain = dict(_trial(home, planted, 0, 0, rng))
-        hard = dict(_trial(again, planted, given.kills, plain["erase_s"], rng))
+        Path(folder).chmod(0o755)  # a server that is started by root runs as somebody else
+        home, again = given.home or Path(folder) / "home", Path(folder) / "again"
+        with database(home, given.catalog) as server:
+            planted = fill(home, strings=2 * given.strings, documents=given.documents, rng=rng)
+            found_before = judge(home, server, planted)
+        copy(home, again)
+        with database(home, given.catalog) as server:
+            plain = dict(_trial(home, server, planted, 0, 0, rng))
+        with database(again, given.catalog) as server:
+            hard = dict(_trial(again, server, planted, given.kills, plain["erase_s"], rng))
     figures = {
+        "catalog": given.catalog,
         "planted": {subject: len(own) for subject, own in planted.items()},
         "found_before": len(found_before["left"]),
         "undisturbed": plain,

@@ -6,24 +6,10 @@ import sqlite3
 import time
 from pathlib import Path
 
+from indexes.catalog_sqlite import truncate_log
 from indexes.errors import Busy, IndexBackendError
 
 WAIT_S = 60.0
-
-
-def truncate_log(path: Path, *, wait_s: float = 1.0) -> bool:
-    """Empty the database's write-ahead log, where what was deleted a moment ago still stands; False while somebody reads an older state.
-
-    Cost: a few milliseconds. What was deleted is overwritten then (`secure_delete`); `compact` is for what must be certain.
-    """
-    database = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
-    try:
-        busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
-    except sqlite3.OperationalError:
-        return False
-    finally:
-        database.close()
 
 
 def compact(path: Path, *, wait_s: float = WAIT_S) -> None:

@@ -79,6 +79,7 @@ class DocumentEraser(Eraser):
 
     def erase(self, target: Target, _finder: Finder) -> None:
         from indexes import tables as t
+        from ingest.commit import staging_path
 
         for collection in self._concerned(target):
             names = target.ids(collection)
@@ -86,8 +87,7 @@ class DocumentEraser(Eraser):
                 if self._rows(t.documents, collection, names):
                     ingestion.delete(names, afresh=True)
                 self._forget_names(target, collection)
-                for path in self._builds(collection).parent.glob("staging-*.db*"):
-                    path.unlink()  # what a killed ingestion left
+                self._catalog.backend.drop_staging(staging_path(self._collections / collection), collection)
                 self._remove_builds(collection, names)
 
     def _concerned(self, target: Target) -> list[str]:
@@ -250,13 +250,13 @@ def named(catalog: Catalog, collections: Path, asked: str, *, only: str | None =
 
 def of_subject(catalog: Catalog, subject: str) -> tuple[NamedDocument, ...]:
     """Return the documents whose metadata say `"subject": SUBJECT`, or have it in a list there, with their attachments."""
-    from sqlalchemy import Text, select, type_coerce
+    from sqlalchemy import Text, cast, select
 
     from indexes.tables import documents
 
     query = select(*(documents.c[name] for name in ("collection", "document_id", "uri", "metadata")))
     with catalog.read() as db:
-        rows = db.execute(query.where(type_coerce(documents.c.metadata, Text).contains('"subject"')))
+        rows = db.execute(query.where(cast(documents.c.metadata, Text).contains('"subject"')))
         found = {NamedDocument(*row[:3]) for row in rows if subject in _listed(row.metadata.get("subject"))}
     return with_attachments(catalog, found)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rag.lore.belongings import turned
 from rag.lore.english import (
     ABOUT_THE_TALK,
     ADVERBS,
@@ -121,6 +122,16 @@ def clauses(text: str, *, other: str) -> Iterator[Clause]:
                     kin[pronoun] = f"my {match[1].lower()}"
 
 
+def statements_of_things(text: str) -> Iterator[Clause]:
+    """Return the sentences that begin with "the": statements of neither the speaker nor the listener, or what is only supposed."""
+    for sentence in sentences(text):
+        whole = FILLERS.sub("", expanded(_asserted(sentence)).rstrip(" .!,~"), count=1)
+        if TO_MEMORY.search(whole) or COMMANDS.search(whole):
+            return
+        if whole[:4].lower() == "the " and not HYPOTHETICAL.search(whole) and not ABOUT_THE_TALK.search(whole):
+            yield Clause("", whole)
+
+
 def _asserted(sentence: str) -> str:
     """What of a sentence is no question: "I got a dog, right?", "I got a dog - want to see him?"; empty where all is one."""
     if not sentence.endswith("?"):
@@ -183,7 +194,7 @@ def _clause(part: str, kin: dict[str, str]) -> Clause | None:
         return None
     if (pronoun := _PERSONAL.match(part)) and (person := kin.get(pronoun[1].lower())):
         return Clause("", person + part[pronoun.end() :])
-    part = _with_subject(part)
+    part = _with_subject(turned(part))
     behind = _BEHIND.match(part)
     subject = _SUBJECT.search(part, behind.end() if behind else 0)
     if subject is None:

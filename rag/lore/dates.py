@@ -120,8 +120,9 @@ def find_dates(text: str, at: datetime, *, ahead: bool = False) -> list[Mention]
             first, last = match.span("named" if "named" in pattern.groupindex else 0)
             if any(first < other.end and other.start < last for other in found):
                 continue
+            since = _SINCE.search(text, 0, first) is not None or match[0].lower().startswith("since ")
             try:
-                span = resolve(match, at.date(), ahead)
+                span = resolve(match, at.date(), ahead and not since)
             except (ValueError, OverflowError):  # 31 February, the year 10000: no date
                 span = None
             if span:
@@ -146,6 +147,8 @@ def _mention(text: str, start: int, end: int, span: Span, *, lasted: bool) -> Me
     return Mention(start, end, span, role, span.label if bare else span.phrase, until)
 
 
+_SINCE = re.compile(r"\bsince (?:the )?$", re.IGNORECASE)
+"""What began is past, whatever else the sentence speaks of."""
 _HABIT = re.compile(r"\b(?:usually|always|often|every|each|typically|traditionally)\b", re.IGNORECASE)
 """\"We usually bake on Christmas" is of no one year."""
 _ROLES = {"since": Role.SINCE, "until": Role.UNTIL, "till": Role.UNTIL, "til": Role.UNTIL}

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ingest.injection import tainted_spans
-from rag.lore.clauses import Clause, clauses
+from rag.lore.belongings import set_for, thing_of
+from rag.lore.clauses import Clause, clauses, statements_of_things
+from rag.lore.dates import Role as MentionRole
 from rag.lore.drafting import NOBODY, Said, as_draft, dated, sentence
 from rag.lore.english import STATES, UNNAMED
 from rag.lore.items import Episode, FactDraft, Kind, Role
-from rag.lore.relations import Relation, relation_of
+from rag.lore.relation import Relation, without_now
+from rag.lore.relations import relation_of
 from rag.lore.rewrite import third_person
 from rag.lore.spans import Grain
 from rag.lore.statements import Statement, gushes, read, specific, worth
@@ -31,6 +34,11 @@ _LONGEST = 400
 _BIRTHDAY = re.compile(r"^(?:my (?P<of>[\w' ]{0,30}?)birthday is (?:on )?|i was born on )", re.IGNORECASE)
 _DOING = re.compile(
     r"(?:creating|helping|making|seeing|being|getting|having|giving|bringing|inspiring|sharing|supporting|learning|trying)\b",
+    re.IGNORECASE,
+)
+_HOUR = re.compile(r"((?: (?:at|around|about|from) [\w.: ]{1,20}?)?)(?: now)?(?:,.*)?$", re.IGNORECASE)
+_OVER = re.compile(
+    r"\b(?:was|were)\b(?! (?:just )?(?:moved|set|planned|postponed|rescheduled|scheduled|booked|changed|pushed back|brought forward))",
     re.IGNORECASE,
 )
 _DEFINITE = re.compile(r"(?:all )?(?:the|this|that|these|those)\b", re.IGNORECASE)
@@ -73,6 +81,8 @@ def _of_one(episode: Episode, before: Sequence[Episode], other: str) -> list[Fac
             continue
         for draft in _drafts(clause, episode, other):
             drafts.setdefault((draft.relation, draft.value.casefold(), draft.text), draft)
+    for draft in _of_things(episode, echoed):
+        drafts.setdefault((draft.relation, draft.value.casefold(), draft.text), draft)
     if drafts and (tainted := tainted_spans(episode.text)):
         said_before = episode.text[: tainted[0][0]]  # what follows may be what the planted sentence wants said
         return _of_one(replace(episode, text=said_before), before, other) if said_before.strip() else []
@@ -89,7 +99,10 @@ def _drafts(clause: Clause, episode: Episode, other: str) -> Iterator[FactDraft]
     statement = read(said.bare)
     if statement is None:
         return
-    found = _birthday(said) or [one for one in relation_of(said.bare) if _enough(one, statement, said, other)]
+    found = _birthday(said)
+    if not found and (due := _due(clause, episode)):
+        found, said = due
+    found = found or [one for one in relation_of(said.bare) if _enough(one, statement, said, other)]
     if not found and worth(statement, dated=bool(said.mentions), other=other):
         found = [_by_verb(statement)]
     if not found:
@@ -133,13 +146,46 @@ def _birthday(said: Said) -> list[Relation]:
     return [Relation(f"{of} birthday".strip().lower(), when.label.rsplit(" ", 1)[0], True, importance=0.9)]
 
 
+def _due(clause: Clause, episode: Episode) -> tuple[list[Relation], Said] | None:
+    """The time of something that the speaker has ahead: "my flight is on 3 March at ten"."""
+    before, date, said = _set(clause, episode)
+    found = set_for(before, date) if date else None
+    return ([found], said) if found else None
+
+
+def _of_things(episode: Episode, echoed: Sequence[set[str]]) -> Iterator[FactDraft]:
+    """The times of things: "the release of 4.2 moves to 10 April" is told by the speaker, and about the release."""
+    for clause in statements_of_things(episode.text):
+        before, date, said = _set(clause, episode)
+        if date and (thing := thing_of(before)) and not (echoed and _repeats(clause, echoed)):
+            relation = Relation("date", date, single=True, kind=Kind.FACT, importance=0.6, began=True)
+            stated = Statement(thing, "be", "present", negated=False, rest=date)
+            yield replace(as_draft(relation, stated, said, episode, text=sentence(said.reads)), subject=thing)
+
+
+def _set(clause: Clause, episode: Episode) -> tuple[str, str, Said]:
+    """Return what stands before a clause's only time, and that time with its hour; empty where the clause says more than that.
+
+    The time is what is stated, and does not say how long that holds: it is no mention of what is returned.
+    """
+    said = dated(clause.text, episode.time, ahead=_OVER.search(clause.text) is None)
+    held = replace(said, mentions=())
+    if clause.lead or len(said.mentions) != 1 or said.mentions[0].span.grain is Grain.VAGUE:
+        return "", "", held
+    (when,) = said.mentions
+    after = _HOUR.match(clause.text, when.end)
+    if after is None or when.role is not MentionRole.WHEN:
+        return "", "", held
+    return clause.text[: when.start].rstrip() + " ", f"{when.span.label}{after[1]}", held
+
+
 def _by_verb(statement: Statement) -> Relation:
     """The relation that a statement has by its verb alone."""
     mine = statement.subject if statement.subject.lower() not in {"i", "we"} else ""
     event = statement.tense != "present" and not (statement.tense == "perfect" and statement.verb in STATES)
     return Relation(
         f"{mine} {statement.verb}".strip(),
-        statement.rest.strip(" ,."),
+        without_now(statement.rest),
         negated=statement.negated,
         kind=Kind.FACT,
         importance=0.5,

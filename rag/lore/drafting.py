@@ -9,7 +9,7 @@ from datetime import datetime
 from rag.lore.dates import Mention, find_dates
 from rag.lore.english import AHEAD
 from rag.lore.items import Episode, FactDraft
-from rag.lore.relations import Relation
+from rag.lore.relation import Relation
 from rag.lore.statements import Statement
 from rag.lore.validity import validity
 
@@ -33,15 +33,16 @@ class Said:
     mentions: tuple[Mention, ...]
 
 
-def dated(text: str, at: datetime, *, lead: str = "") -> Said:
+def dated(text: str, at: datetime, *, lead: str = "", ahead: bool | None = None) -> Said:
     """Put dates in place of relative times, and take all times out of what is compared.
 
     Args:
         lead: an adverbial in front, which `reads` keeps and `bare` does not.
+        ahead: a bare "on Friday" is the coming one; None decides by the words.
     """
     whole = f"{lead}, {text}" if lead else text
     start = len(whole) - len(text)
-    mentions = tuple(find_dates(whole, at, ahead=bool(AHEAD.search(whole))))
+    mentions = tuple(find_dates(whole, at, ahead=bool(AHEAD.search(whole)) if ahead is None else ahead))
     reads, bare, last = "", "", 0
     for mention in mentions:
         reads += whole[last : mention.start] + mention.reads

@@ -298,7 +298,7 @@ PERSONS = {
 
 AHEAD = re.compile(
     r"\b(?:will|going to|plan(?:s|ning)?|hop(?:e|es|ing) to|want(?:s)? to|coming up|upcoming|next|soon|tomorrow|scheduled|am "
-    r"\w+ing|are \w+ing|until|by)\b",
+    r"\w+ing|are \w+ing|until|by(?! the way))\b",
     re.I,
 )
 """Speaks of the future, so that a bare "on Friday" is the coming one."""

@@ -194,3 +194,5 @@ class Receipt:
     salt: str
     seal: str
     """HMAC over all other fields, under the home's key."""
+    notes: tuple[str, ...] = ()
+    """What stays where it cannot be reached, a sentence each: a server's log, say."""

@@ -22,7 +22,7 @@ from rag.lore.drafting import NOBODY, as_draft, dated, sentence
 from rag.lore.english import AHEAD
 from rag.lore.items import Episode, FactDraft, Kind, Role
 from rag.lore.normal import relation_key, same_value
-from rag.lore.relations import Relation
+from rag.lore.relation import Relation
 from rag.lore.rewrite import expanded, third_person
 from rag.lore.statements import Statement
 from rag.prompts import LEFT_OUT, load_prompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from rag.lore.statements import specific
-from rag.words import content_words, find_words, stem
+from rag.words import content_words, find_words, stem, word_set
 
 _SAME = {
     word: names.split(",")[0]
@@ -26,6 +26,11 @@ _SAME = {
     for word in names.split(",")
 }
 _OPPOSITE = frozenset({frozenset({"likes", "dislikes"})})
+_MEASURES = word_set(
+    "big large huge small little tiny long short more less early late soon later high low fast slow old new young first last next easy hard "
+    "good bad better worse best worst near far same different light dark hot cold cheap expensive every never always"
+)
+"""Words that make nothing concrete, and yet tell two values apart: short answers, long answers."""
 
 
 @lru_cache(maxsize=65536)
@@ -55,5 +60,13 @@ def value_key(value: str) -> frozenset[str]:
 
 
 def same_value(one: str, other: str) -> bool:
-    """Whether the values are equal but for order, inflection and what says nothing."""
-    return one.casefold() == other.casefold() or value_key(one) == value_key(other)
+    """Whether the values are equal but for order, inflection and what says nothing; a measure that only one of them has says nothing."""
+    if one.casefold() == other.casefold():
+        return True
+    measures = _measures(one), _measures(other)
+    return value_key(one) == value_key(other) and (not all(measures) or measures[0] == measures[1])
+
+
+@lru_cache(maxsize=65536)
+def _measures(value: str) -> frozenset[str]:
+    return frozenset(find_words(value.lower())) & _MEASURES

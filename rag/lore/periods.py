@@ -39,6 +39,11 @@ _NOW = re.compile(
     r"\b(?:now|current\w*|latest|still|nowadays|these days|at present|presently|most recent\w*|any ?more|any ?longer)\b",
     re.IGNORECASE,
 )
+_CHANGE = re.compile(
+    r"\b(?:now|no longer|not \w+ any ?more|any longer|instead|(?:from|as of) (?:now|today|tomorrow|\w+) on|(?:moves?|moved|changes?|changed|"
+    r"switch(?:es|ed)|raised|lowered|postponed|rescheduled) (?:\w+ ){0,3}to|replaces?|replaced)\b",
+    re.IGNORECASE,
+)
 _AFTER = 31
 """Days after a period in which it is still spoken of, see eval/LOG.md."""
 _DAY = 86_400_000_000  # microseconds
@@ -64,6 +69,11 @@ def asks_of_now(question: str) -> float:
     if _NOW.search(question):
         return 3.0
     return float(bool(_PRESENT.search(question)) and not _PAST.search(question) and not _DATE.search(question))
+
+
+def tells_of_change(text: str) -> bool:
+    """Return whether a text says that something is otherwise than before: "now", "no longer", "moves to", "instead"."""
+    return _CHANGE.search(text) is not None
 
 
 def nearness(periods: list[Period], times: Int64Vector) -> FloatVector:

@@ -5,6 +5,7 @@ and what belongs together was said in one session:
 
     score = cosine + the next turn's cosine + words of the turn or the turn before + the next turn's words + the session's words
             + said by whom the question names + near the dates that it names, or newer where it asks of now - asks itself
+            + tells of a change, where it asks of now
             + a little for what is recent and important, less for what is not trusted
 
 Weights were chosen on LoCoMo, with the conversation under test left out; see eval/LOG.md.
@@ -25,7 +26,7 @@ from indexes.access import BoolVector
 from indexes.arrays import Float32Matrix, Int64Vector
 from indexes.fusion import FloatVector
 from rag.lore.clock import to_micros
-from rag.lore.periods import asks_of_now, named_periods, nearness
+from rag.lore.periods import asks_of_now, named_periods, nearness, tells_of_change
 from rag.words import STOP_WORDS
 
 _NEXT_DENSE = 0.3
@@ -36,8 +37,9 @@ _SESSION_BEST = 3
 _RECENT, _HALF_LIFE = 0.02, 30.0
 """What was said now stands before the same said `_HALF_LIFE` days ago by half of it: enough to order equals, too little to hide an old answer."""
 _IMPORTANCE, _DISTRUST = 0.05, 0.3
-_NEWER = 0.1
-"""From the oldest candidate to the newest, where the question is in the present tense: what held before stands behind what does now."""
+_NEWER, _CHANGE, _LOOKED = 0.1, 0.5, 24
+"""From the oldest candidate to the newest, where the question is in the present tense: what held before stands behind what does now.
+Of the `_LOOKED` best, what tells of a change stands before what it changed."""
 _DAY = 86_400_000_000  # microseconds
 
 _NO_TURN = -1
@@ -58,7 +60,7 @@ class Candidates:
             the turn that it rests on.
         speakers: shape (n,), places in `names`.
         names: empty for an unknown speaker.
-        texts: shape (n,), as the items read; asked for only where the speaker is unknown.
+        texts: shape (n,), as the items read; looked at where the speaker is unknown, and of the best where the question asks of now.
         trust, importance: shape (n,), in [0, 1].
     """
 
@@ -103,7 +105,12 @@ def rank(query: str, candidates: Candidates, *, now: datetime) -> FloatVector:
         score += _SPEAKER * _spoken(named, names, candidates)
     score += _WHEN * nearness(named_periods(query, now), candidates.times)
     score += _ASKS * candidates.asks.astype(np.float32)
-    score += _NEWER * asks_of_now(query) * _newness(candidates.times) + _prior(candidates, now)
+    score += _prior(candidates, now)
+    if present := asks_of_now(query):
+        score += _NEWER * present * _newness(candidates.times)
+        least = np.partition(score, -min(_LOOKED, len(score)))[-min(_LOOKED, len(score))]
+        for place in np.flatnonzero(score >= least).tolist():
+            score[place] += _CHANGE * tells_of_change(candidates.texts[place])
     return np.asarray(score, np.float32)
 
 

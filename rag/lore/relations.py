@@ -7,33 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from rag.lore.belongings import I_CHANGED, IT_CHANGED, OCCUPATION, changed, mine, named
 from rag.lore.items import Kind
-from rag.words import find_words, word_set
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A relation read from a clause, and the value it leads to.
-
-    Args:
-        began: the statement tells of a change: it holds from when that happened.
-        ended: it says that this held and does no longer.
-        implied: it follows from the statement, which is a fact of its own.
-    """
-
-    name: str
-    value: str
-    single: bool = False
-    negated: bool = False
-    kind: Kind = Kind.PROFILE
-    importance: float = 0.7
-    began: bool = False
-    ended: bool = False
-    implied: bool = False
-    event: bool = False
-
+from rag.lore.relation import Relation, without_now
+from rag.lore.statements import specific
+from rag.words import find_words
 
 _ADV = (
     r"(?:(?:now|also|just|recently|finally|still|currently|really|both|always|absolutely|actually|totally|only|mostly|usually|"
@@ -43,32 +22,6 @@ _I = rf"^(?:i|we) {_ADV}"
 _NO = r"(?P<no>(?:do|did|does|am|are|was) not (?:really |even |actually )?|never |no longer |can ?not )?"
 _V = r"(?P<v>[^,;]+)"
 _ENDED = re.compile(r"\b(?:no longer|any ?more|any longer|not .{1,60}\b(?:these days|now))\b", re.IGNORECASE)
-_OCCUPATION = re.compile(
-    r"\b(?:\w+(?:eer|ist|ician|cian|yst|ographer|ologist|ineer)|nurse|teacher|doctor|lawyer|chef|cook|baker|waiter|waitress|"
-    r"driver|pilot|writer|author|"
-    r"actor|actress|dancer|singer|designer|developer|programmer|manager|director|accountant|analyst|consultant|carpenter|plumber|farmer|"
-    r"soldier|officer|firefighter|police\w*|banker|cashier|clerk|secretary|assistant|coach|trainer|tutor|professor|lecturer|researcher|"
-    r"student|architect|surgeon|vet|veterinarian|paramedic|counsel(?:l)?or|therapist|social worker|builder|electrician|mechanic|editor|"
-    r"reporter|photographer|painter|filmmaker|producer|musician|barista|bartender|librarian|intern|entrepreneur|founder|ceo|cto|owner|"
-    r"streamer|gamer|model|athlete|player|instructor|translator|interpreter|administrator|technician|operator|supervisor|recruiter)\b",
-    re.IGNORECASE,
-)
-_MANY = word_set(
-    "friend friends brother brothers sister sisters cousin cousins son sons daughter daughters child children kid kids dog dogs "
-    "cat cats pet "
-    "pets uncle aunt colleague coworker teammate neighbor neighbour goal goals plan plans dream hobby hobbies book passion idea "
-    "thing problem "
-    "issue hope way reason advice focus work life family day experience journey"
-)
-_LIVING = word_set(
-    "husband wife partner boyfriend girlfriend spouse fiancé fiancée father dad mother mom mum brother sister son daughter child "
-    "baby cousin "
-    "uncle aunt grandfather grandpa grandmother grandma nephew niece friend roommate boss colleague coworker neighbor neighbour "
-    "dog cat puppy "
-    "kitten pet parrot hamster rabbit horse turtle teacher coach therapist doctor parents brothers sisters sons daughters kids "
-    "children dogs cats"
-)
-"""Who has a name, a job and moods: "my sister is a nurse" gives her job, not who my sister is."""
 
 
 def relation_of(clause: str) -> Iterator[Relation]:
@@ -91,9 +44,8 @@ def _simple(
     def read(match: re.Match[str]) -> list[Relation]:
         negated = bool(match.groupdict().get("no"))
         ended = bool(_ENDED.search(match[0]))
-        value = re.sub(
-            r"\b(?:here|there)\b|\b(?:any ?more|any longer|these days|now|no longer)\b", "", _value(match), flags=re.I
-        ).strip(" ,")
+        bare = re.sub(r"\b(?:here|there|no longer)\b", "", _value(match), flags=re.I)
+        value = without_now(re.sub(r"\b(?:any ?more|any longer|these days|now)\b", "", bare, flags=re.I))
         return [Relation(name, value, single, negated or ended, kind, importance, ended=ended)]
 
     return read
@@ -117,7 +69,7 @@ def _used_to(match: re.Match[str]) -> list[Relation]:
 
 def _job(match: re.Match[str]) -> list[Relation]:
     value = _value(match)
-    if not _OCCUPATION.search(value) or len(find_words(value)) > 9:
+    if not OCCUPATION.search(value) or len(find_words(value)) > 9:
         return []
     return [
         Relation(
@@ -157,7 +109,7 @@ def _tastes(match: re.Match[str]) -> list[Relation]:
 
 
 def _prefers(match: re.Match[str]) -> list[Relation]:
-    value = _value(match)
+    value = without_now(_value(match))
     than = re.split(r" (?:to|over|rather than|instead of) ", value, maxsplit=1)
     chosen = than[0].strip()
     sides = (
@@ -168,51 +120,6 @@ def _prefers(match: re.Match[str]) -> list[Relation]:
         else []
     )
     return [Relation(f"prefers: {' / '.join(sides)}", chosen, True, negated=bool(match["no"]))] if sides else []
-
-
-def _mine(match: re.Match[str]) -> list[Relation]:
-    """My X is Y."""
-    of, value = re.sub(r"'s$", "", match["of"].strip().lower()), _value(match)
-    words = of.split()
-    if not words or len(words) > 4 or words[-1] in {"mind", "heart", "feelings", "pleasure", "day", "favorite", "own"}:
-        return []
-    head = words[-1]
-    if head in _LIVING:
-        return [_of_someone(of, value, negated=bool(match["no"]), past=match["be"].lower() in {"was", "were"})]
-    past = match["be"].lower() in {"was", "were"}
-    single = head not in _MANY and not head.endswith("s")
-    favourite = any(word.startswith("favo") or word == "fave" for word in words)
-    if favourite:
-        of = "favorite " + " ".join(
-            word
-            for word in words
-            if not word.startswith(("favo", "fave")) and word not in {"all-time", "absolute", "current"}
-        )
-    return [
-        Relation(
-            of,
-            value,
-            single and not past,
-            bool(match["no"]),
-            Kind.PROFILE if not past else Kind.FACT,
-            0.8 if favourite or single else 0.6,
-            event=past,
-        )
-    ]
-
-
-def _of_someone(of: str, value: str, *, negated: bool, past: bool) -> Relation:
-    """My sister is Y: her name, her job, or something else about her."""
-    words = find_words(value)
-    if words and all(word[:1].isupper() for word in words[:2]) and len(words) < 4:
-        return Relation(f"{of}'s name", value, negated=negated, importance=0.8)
-    if _OCCUPATION.search(value) and value.lower().startswith(("a ", "an ")):
-        return Relation(f"{of}'s job", value.split(" ", 1)[1], not past, negated)
-    return Relation(f"{of} is", value, negated=negated, kind=Kind.FACT, importance=0.6, event=past)
-
-
-def _named(match: re.Match[str]) -> list[Relation]:
-    return [Relation(f"{match['of'].strip().lower()}'s name", _value(match), False, importance=0.8)]
 
 
 def _marriage(match: re.Match[str]) -> list[Relation]:
@@ -243,6 +150,12 @@ def _rid(match: re.Match[str]) -> list[Relation]:
         Relation("sell", value, kind=Kind.FACT, event=True),
         Relation("has", re.sub(r"^my |^our ", "", value), negated=True, ended=True, implied=True),
     ]
+
+
+def _uses(match: re.Match[str]) -> list[Relation]:
+    """A tool that somebody uses: a name, not "my talent" or "painting to relax"."""
+    value = without_now(_value(match))
+    return [Relation("uses", value, negated=bool(match["no"]), importance=0.6)] if specific(value) else []
 
 
 def _has(match: re.Match[str]) -> list[Relation]:
@@ -313,6 +226,8 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
             r"depression|insomnia|an? [\w ]*(?:allergy|allergies|disorder|disease|syndrome|condition))\b[^,;]*)",
             _simple("health", importance=0.9),
         ),
+        (I_CHANGED, changed),
+        (IT_CHANGED, changed),
         (r"^(?:i|we) used to (?P<v>.+)", _used_to),
         (
             rf"{_I}(?:stopped|quit|gave up|given up) (?P<v>\w+ing\b[^,;]*|(?:smoking|alcohol|meat|coffee|sugar)\b[^,;]*)",
@@ -366,7 +281,8 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
         (rf"{_I}(?:broke up|split up|parted ways)(?: with (?P<v>[^,;]+))?", _parted),
         (rf"{_I}{_NO}allergic to {_V}", _simple("allergic to", importance=0.9)),
         (
-            rf"{_I}(?P<no>not )?(?P<v>(?:strictly )?(?:vegan|vegetarian|pescatarian|diabetic|lactose intolerant|gluten[ -]free|celiac)\b)",
+            rf"{_I}(?P<no>not |no longer )?(?:an? )?(?:strict(?:ly)? )?(?P<v>(?:vegan|vegetarian|pescatarian|diabetic|lactose intolerant|"
+            r"gluten[ -]free|celiac)\b)",
             _simple("diet", single=True, importance=0.9),
         ),
         (rf"{_I}{_NO}prefer {_V}", _prefers),
@@ -376,6 +292,11 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
             _tastes,
         ),
         (rf"{_I}{_NO}speak {_V}", _simple("speaks")),
+        (rf"{_I}{_NO}report(?:ing)?(?: directly)? to (?P<v>(?-i:[A-Z])[^,;]+)", _simple("reports to", single=True)),
+        (
+            rf"{_I}{_NO}(?:use|using) (?P<v>(?!it\b|this\b|that\b|them\b|my\b|our\b|the\b|all\b|what\b)[\w.+#-]+(?: [\w.+#-]+){{0,2}})$",
+            _uses,
+        ),
         (rf"{_I}{_NO}(?:study|studying|majoring in) {_V}", _simple("studies")),
         (
             rf"{_I}(?:sold|got rid of|gave away|donated|lost) (?P<v>(?:my|our) (?:old )?(?:\w+ )?(?:car|house|bike|boat|dog|cat|"
@@ -401,8 +322,8 @@ _TABLE: list[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Relation]]]] 
         (
             r"^(?:my|our) (?P<of>[\w' -]{1,40}?)'?s? (?:name is|is named|is called|are named|are called|names are) "
             r"(?P<v>[^,;]+(?:,[^,;]+)*)",
-            _named,
+            named,
         ),
-        (r"^(?:my|our) (?P<of>[\w' -]{1,40}?) (?P<be>is|are|was|were) (?P<no>not |no longer )?(?P<v>[^;]+)", _mine),
+        (r"^(?:my|our) (?P<of>[\w' -]{1,40}?) (?P<be>is|are|was|were) (?P<no>not |no longer )?(?P<v>[^;]+)", mine),
     )
 ]

@@ -109,7 +109,27 @@ def _restored(bare: str) -> str:
     if len(bare) > 3 and bare[-1] == bare[-2] and bare[-1] not in "lsfz":
         return bare[:-1]
     silent = bare.endswith(
-        ("at", "iv", "ov", "uc", "ag", "ur", "iz", "as", "us", "v", "c", "rg", "dg", "tl", "bl", "pl")
+        (
+            "at",
+            "iv",
+            "ov",
+            "uc",
+            "ag",
+            "chang",
+            "rang",
+            "rad",
+            "ur",
+            "iz",
+            "as",
+            "us",
+            "v",
+            "c",
+            "rg",
+            "dg",
+            "tl",
+            "bl",
+            "pl",
+        )
     ) and not bare.endswith(("oat", "eat", "elp", "ocus"))
     return bare + "e" if silent or _ONE_SYLLABLE.fullmatch(bare) else bare
 

@@ -184,7 +184,7 @@ _PRESENT = word_set(
     "loves likes hates works lives wants needs plays goes says makes teaches runs studies enjoys keeps has means owns speaks eats "
     "thinks knows "
     "comes takes helps gets starts prefers love like live work want need play go have sleeps writes reads sings paints sells "
-    "bakes cooks drives"
+    "bakes cooks drives uses"
 )
 
 

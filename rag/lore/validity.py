@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rag.lore.dates import Mention, Role
-from rag.lore.relations import Relation
+from rag.lore.relation import Relation
 from rag.lore.statements import Statement
 
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from indexes import changes, corpus
-from indexes import staging as staging_module
+from indexes import catalog_sqlite, changes, corpus
 from indexes.catalog import Catalog
 from indexes.changes import apply_staged
 from indexes.errors import AccessDenied, CollectionNotFound, ConfigError, IndexBackendError
 from indexes.staging import QuarantineEntry, StoredDocument, Touch, open_staging
 from indexes.vocabulary import Acl, Chunk, Document, Principal
 from indexes.where_json import parse
+from tests.catalogs import both_catalogs, reopen, sqlite_only, staging_of
+
+pytestmark = both_catalogs
 
 ALICE = Principal("halden", "user:alice", ("group:finance",))
 BOB = Principal("halden", "user:bob")
@@ -42,7 +44,7 @@ def put(
     sources: Sequence[str] = (),
 ) -> None:
     """Stage a change and commit it."""
-    with open_staging(catalog, catalog.path.with_name("staging.db"), "c") as staging:
+    with open_staging(catalog, staging_of(catalog), "c") as staging:
         staging.put(documents)
         staging.touch(touched)
         staging.drop(deletes)
@@ -62,10 +64,6 @@ def chunk_ids(catalog: Catalog) -> dict[str, str]:
 
 def readable(catalog: Catalog, principal: Principal) -> list[str]:
     return [info.document_id for info in catalog.listing("c", access=catalog.access(principal))]
-
-
-def reopen(catalog: Catalog) -> Catalog:
-    return Catalog.open(Path(str(catalog._engine.url.database)), tenant=catalog.tenant)
 
 
 @pytest.fixture
@@ -94,6 +92,7 @@ def test_a_tenant_that_only_asks_makes_no_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@sqlite_only
 @pytest.mark.parametrize("content", [b"this is no database at all", b"SQLite format 3\x00" + b"x" * 200])
 def test_a_file_that_is_no_database_is_an_index_backend_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "catalog.db").write_bytes(content)
@@ -108,15 +107,17 @@ def test_a_catalog_of_another_version_is_refused(catalog: Catalog) -> None:
         reopen(catalog)
 
 
-def test_processes_that_open_a_new_tenant_at_once_all_succeed(tmp_path: Path) -> None:
+def test_processes_that_open_a_new_tenant_at_once_all_succeed(tmp_path: Path, catalog_url: str) -> None:
     script = (
         "import sys; from pathlib import Path; from indexes.catalog import Catalog\n"
         "sys.stdin.readline()\n"
-        "Catalog.open(Path(sys.argv[1]), tenant='t').create_collection(sys.argv[2])"
+        "Catalog.open(Path(sys.argv[1]), tenant='t', url=sys.argv[3]).create_collection(sys.argv[2])"
     )
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "catalog.db"), f"c{number}"], stdin=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, str(tmp_path / "catalog.db"), f"c{number}", catalog_url],
+            stdin=subprocess.PIPE,
+            text=True,
         )
         for number in range(3)
     ]
@@ -190,7 +191,8 @@ def snapshot(catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
     tables = ("documents", "chunks", "collections", "quarantine", "acl_classes", "embeddings")
     with catalog.read() as db:
         return {
-            name: [tuple(row) for row in db.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in tables
+            name: sorted((tuple(row) for row in db.exec_driver_sql(f"SELECT * FROM {name}")), key=str)
+            for name in tables
         }
 
 
@@ -214,6 +216,7 @@ def test_a_fault_in_the_middle_of_a_commit_leaves_the_old_state(
     assert after == before
 
 
+@sqlite_only
 def test_a_full_disk_is_an_error_that_changes_nothing(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     put(catalog, stored("a"))
     before = snapshot(catalog)
@@ -223,7 +226,7 @@ def test_a_full_disk_is_an_error_that_changes_nothing(catalog: Catalog, monkeypa
     def fill_the_disk(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
-    monkeypatch.setattr(staging_module, "connect_pragmas", fill_the_disk)
+    monkeypatch.setattr(catalog_sqlite, "connect_pragmas", fill_the_disk)
     with pytest.raises(IndexBackendError, match="nothing was changed"):
         put(catalog, stored("b"), stored("big", text="x" * 1_000_000), deletes=["a"])
     assert snapshot(catalog) == before

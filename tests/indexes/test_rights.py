@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from indexes.rights import remove_rule, rules, set_rule, withdraw, withdrawn
 from indexes.staging import StoredDocument, Touch, open_staging
 from indexes.vocabulary import Acl, Chunk, Document, Principal
 from ingest.acl_file import AclRules
+from tests.catalogs import both_catalogs, staging_of
+
+pytestmark = both_catalogs
 
 ALICE = Principal("halden", "user:alice", ("group:finance",))
 BOB = Principal("halden", "user:bob")
@@ -31,8 +35,9 @@ def put(
     *,
     deletes: Sequence[str] = (),
     parent: str | None = None,
+    collection: str = "c",
 ) -> None:
-    with open_staging(catalog, catalog.path.with_name("staging.db"), "c") as staging:
+    with open_staging(catalog, staging_of(catalog), collection) as staging:
         documents = []
         for path in paths:
             document = Document(path, f"file:{path}", path, f"text of {path}", "md")
@@ -43,7 +48,7 @@ def put(
         staging.put(documents)
         staging.drop(deletes)
         with staging.commit() as db:
-            apply_staged(db, "c", sources=())
+            apply_staged(db, collection, sources=())
 
 
 @pytest.fixture
@@ -55,8 +60,8 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     opened.close()
 
 
-def readable(catalog: Catalog, principal: Principal) -> set[str]:
-    return {info.document_id for info in catalog.listing("c", access=catalog.access(principal))}
+def readable(catalog: Catalog, principal: Principal, collection: str = "c") -> set[str]:
+    return {info.document_id for info in catalog.listing(collection, access=catalog.access(principal))}
 
 
 def test_a_rule_by_pattern_holds_for_what_it_matches_and_for_nothing_else(catalog: Catalog) -> None:
@@ -99,7 +104,7 @@ def test_an_ingestion_does_not_undo_a_rule_and_what_comes_later_falls_under_it(c
 
 def test_a_document_that_moves_leaves_the_rules_of_its_old_path(catalog: Catalog) -> None:
     set_rule(catalog, "c", path="finance/**", allow=["group:finance"])
-    with open_staging(catalog, catalog.path.with_name("staging.db"), "c") as staging:
+    with open_staging(catalog, staging_of(catalog), "c") as staging:
         staging.touch([Touch("finance/q1.md", "s", "open/q1.md", "file:open/q1.md", "", EVERYONE)])
         with staging.commit() as db:
             apply_staged(db, "c", sources=())
@@ -173,6 +178,7 @@ def test_what_is_deleted_leaves_no_rights_behind_and_may_come_again(catalog: Cat
     assert "a.md" in readable(catalog, BOB)
 
 
+_NUMBER = itertools.count()
 SEGMENTS = st.sampled_from(["a", "b", "ab", "a.md", "ä", "a_b", "a%", "[a]"])
 RULE_SEGMENTS = st.one_of(SEGMENTS, st.sampled_from(["*", "**", "?", "a*", "*.md"]))
 
@@ -194,22 +200,22 @@ RULE_SEGMENTS = st.one_of(SEGMENTS, st.sampled_from(["*", "**", "?", "a*", "*.md
     ),
 )  # fmt: skip
 def test_rules_set_one_after_the_other_mean_what_they_would_mean_in_an_acl_file(
-    tmp_path_factory: pytest.TempPathFactory,
+    catalog: Catalog,
     paths: set[str],
     stated: list[tuple[str, list[str] | None, list[str]]],
 ) -> None:
     import json
 
-    catalog = Catalog.open(tmp_path_factory.mktemp("c") / "catalog.db", tenant="halden")
-    catalog.create_collection("c")
-    put(catalog, sorted(paths))
+    collection = f"c{next(_NUMBER)}"
+    catalog.create_collection(collection)
+    put(catalog, sorted(paths), collection=collection)
     listed = [
         {"path": path} | ({} if allow is None else {"allow": allow}) | ({"deny": deny} if deny or allow is None else {})
         for path, allow, deny in stated
         if allow is not None or deny
     ]
     for rule in listed:
-        set_rule(catalog, "c", path=rule["path"], allow=rule.get("allow"), deny=rule.get("deny", ()))  # type: ignore[arg-type]
+        set_rule(catalog, collection, path=rule["path"], allow=rule.get("allow"), deny=rule.get("deny", ()))  # type: ignore[arg-type]
     expected = AclRules.parse(json.dumps({"default": {"allow": ["everyone"]}, "rules": listed}))
     for principal in (ALICE, BOB):
         names = principal.names
@@ -219,5 +225,4 @@ def test_rules_set_one_after_the_other_mean_what_they_would_mean_in_an_acl_file(
             for acl in [expected.resolve(path)[0]]
             if names & set(acl.allow) and not names & set(acl.deny)
         }
-        assert readable(catalog, principal) == may, (listed, principal.subject)
-    catalog.close()
+        assert readable(catalog, principal, collection) == may, (listed, principal.subject)

@@ -15,6 +15,9 @@ from indexes.changes import apply_staged
 from indexes.staging import QuarantineEntry, Staging, StoredDocument, Touch, open_staging
 from indexes.upcoming import Upcoming
 from indexes.vocabulary import Acl, Chunk, Document
+from tests.catalogs import both_catalogs, sqlite_only
+
+pytestmark = both_catalogs
 
 EVERYONE, FINANCE = Acl(("everyone",)), Acl(("group:finance",))
 
@@ -117,6 +120,7 @@ def test_vectors_of_a_run_that_was_killed_are_kept_and_its_documents_are_not(cat
         assert upcoming(staging) == []
 
 
+@sqlite_only
 def test_a_torn_staging_file_is_begun_anew(catalog: Catalog, path: Path) -> None:
     path.write_bytes(b"SQLite format 3\x00" + b"x" * 5000)
     with open_staging(catalog, path, "c") as staging:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import text as sql
 
 from indexes.arrays import Float32Matrix
 from indexes.catalog import Catalog
 from indexes.errors import EmbedderError
 from indexes.minilm import MiniLM
 from indexes.staging import Staging, open_staging
+from indexes.tables import staged_embeddings
 from ingest import encode
 from ingest.embed import embed_hash
 from ingest.encode import BackgroundEncoder
@@ -75,7 +75,7 @@ def test_each_text_is_encoded_once_however_often_it_comes(
 def test_vectors_are_kept_bit_for_bit(staging: Staging, counting: Counting) -> None:
     run(staging, counting, by_hash("one", "two"))
     with staging.read() as db:
-        kept = {row.text_hash: row.vector for row in db.execute(sql("SELECT text_hash, vector FROM staged.embeddings"))}
+        kept = {row.text_hash: row.vector for row in db.execute(staged_embeddings.select())}
     for name, text in by_hash("one", "two").items():
         assert np.array_equal(np.frombuffer(kept[name], "<f4"), counting.vectors[text])
 

@@ -21,6 +21,7 @@ from indexes.errors import BuildCorrupt, Busy, ConfigError, ReceiptNotFound, Rel
 from indexes.vocabulary import Acl, Principal
 from rag import receipts
 from rag.loremill import Loremill
+from tests.catalogs import sqlite_only
 from tests.conftest import OpenMill, WriteTree
 
 ALICE, BOB = Principal("t", "user:alice"), Principal("t", "user:bob")
@@ -124,6 +125,7 @@ def test_a_document_is_erased_from_every_collection_or_from_the_one_named(mill: 
     assert mill.erase(document="walrus.md").receipt.counts["documents"] == 2
 
 
+@sqlite_only
 def test_attachments_and_quarantined_items_go_with_their_uri(mill: Loremill, write_tree: WriteTree) -> None:
     message = (
         "From: a@example.com\r\nTo: b@example.com\r\nSubject: Greenhouse\r\nMIME-Version: 1.0\r\n"
@@ -191,6 +193,7 @@ def test_two_tenants_with_one_uri_are_told_apart(mill: Loremill) -> None:
     assert b"4417 stone" not in raw(mill.home)
 
 
+@sqlite_only
 def test_a_subject_goes_with_its_questions_its_documents_and_its_rows(mill: Loremill) -> None:
     put(mill, "file-on-alice.md", f"Her nickname is {planted(3)}.", metadata={"subject": "user:alice"})
     put(mill, "file-on-both.md", f"They meet at {planted(4)}.", metadata={"subject": ["user:bob", "user:alice"]})
@@ -285,6 +288,7 @@ def test_what_an_erasure_may_not_touch_is_named_at_once(mill: Loremill) -> None:
     assert {sighting.file for sighting in done.found} == {"prompts/note.md"}
 
 
+@sqlite_only
 @pytest.mark.parametrize("how", ["free page", "long value", "vector", "chunk id", "zip"])
 def test_verification_sees_what_is_not_plain_text(mill: Loremill, how: str, tmp_path: Path) -> None:
     import zipfile
@@ -345,6 +349,7 @@ def dying(calls: Iterator[int], at: int, function: Callable[..., Any]) -> Callab
     return wrapped
 
 
+@sqlite_only
 def test_stopped_at_any_step_it_is_finished_by_whoever_comes_next(
     open_mill: OpenMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +403,7 @@ with Loremill.open(sys.argv[1]) as mill:
 """
 
 
+@sqlite_only
 def test_killed_with_its_process_it_is_finished_by_the_same_command_again(mill: Loremill) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", KILL, str(mill.home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -417,6 +423,7 @@ def test_killed_with_its_process_it_is_finished_by_the_same_command_again(mill: 
     assert all(mill.verify_erasure(receipt.id).ok for receipt in kept)
 
 
+@sqlite_only
 def test_a_reader_of_an_old_state_keeps_it_from_ending_and_the_next_try_ends_it(
     mill: Loremill, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from indexes.vocabulary import Acl, Principal
 from rag.loremill import Loremill
+from tests.catalogs import sqlite_only
 from tests.conftest import OpenMill
 
 ALICE = Principal("t", "user:alice", ("group:ops",))
@@ -94,6 +95,7 @@ def test_a_subjects_ratings_go_and_others_stay(mill: Loremill) -> None:
     assert mill.verify_erasure(done.file).ok
 
 
+@sqlite_only
 def test_ratings_of_answers_from_an_erased_document_go_with_it(mill: Loremill) -> None:
     mill.put_document(
         collection="c", principal=BOB, document_id="other.md", text="Lunch is at noon.", acl=Acl(("everyone",))
@@ -106,6 +108,18 @@ def test_ratings_of_answers_from_an_erased_document_go_with_it(mill: Loremill) -
     assert left(mill, "20 weeks for every employee") == []
 
 
+def test_ratings_that_name_a_document_as_the_right_one_go_with_it_in_its_collection_alone(mill: Loremill) -> None:
+    for collection in ("c", "d"):
+        mill.put_document(
+            collection=collection, principal=BOB, document_id="x.md", text="Lunch is at noon.", acl=Acl(("everyone",))
+        )
+        told = mill.ask("When is lunch?", collection=collection, principal=BOB).to_json() | {"citations": []}
+        mill.feedback(told, collection=collection, principal=BOB, rating="down", correct_document_ids=["x.md"])
+    assert mill.erase(document="x.md", collection="c").receipt.counts["ratings"] == 1
+    assert [one.collection for one in mill.ratings(principal=BOB)] == ["d"]
+
+
+@sqlite_only
 def test_what_an_agent_has_forgotten_is_in_no_file_and_its_receipt_verifies(mill: Loremill) -> None:
     mill.memory.remember("My locker's word is Zanzibarquokka17.", principal=ALICE)
     mill.memory.remember("I like tea.", principal=ALICE)
@@ -114,3 +128,51 @@ def test_what_an_agent_has_forgotten_is_in_no_file_and_its_receipt_verifies(mill
     receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
     assert left(mill, "Zanzibarquokka17") == []
     assert mill.verify_erasure(receipt.id).ok
+
+
+LOCKER = "My locker at the north gate opens with the word Zanzibarquokka17."
+
+
+def test_a_receipt_of_forget_holds_though_others_have_the_same_words(mill: Loremill) -> None:
+    """Who said them too, a document that quotes them, and whoever said them again since."""
+    mill.memory.remember(LOCKER, principal=BOB)
+    mill.put_document(
+        collection="c", principal=BOB, document_id="q.md", text=f"It says: {LOCKER}", acl=Acl(("everyone",))
+    )
+    mill.memory.remember(LOCKER, principal=ALICE)
+    mill.memory.settle()
+    receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
+    assert mill.verify_erasure(receipt.id).ok
+    for principal in (BOB, ALICE):
+        mill.memory.remember(LOCKER, principal=principal)
+    assert mill.verify_erasure(receipt.id).ok
+
+
+@sqlite_only
+def test_a_receipt_of_forget_does_not_hold_where_the_words_are_in_a_file_that_nobody_keeps(mill: Loremill) -> None:
+    mill.memory.remember(LOCKER, principal=ALICE)
+    receipt = mill.memory.forget(principal=ALICE, query="Zanzibarquokka17")
+    (mill.home / "debug.log").write_text(f"stored {LOCKER}")
+    verdict = mill.verify_erasure(receipt.id)
+    assert verdict.scan is not None
+    assert {each.file for each in verdict.scan.found} == {"debug.log"}
+
+
+def test_a_receipt_of_forget_does_not_hold_where_a_row_is_there_again(mill: Loremill) -> None:
+    """A backup was put back, say: the very row that was forgotten tells itself from one that says the same."""
+    from sqlalchemy import insert, select
+
+    from indexes.tables import memory_items
+
+    catalog = mill._tenant("t").catalog
+    mill.memory.remember(LOCKER, principal=BOB)
+    said = mill.memory.remember(LOCKER, principal=ALICE)
+    with catalog.read() as db:
+        row = db.execute(select(memory_items).where(memory_items.c.id == said.id)).one()._asdict()
+    receipt = mill.memory.forget(principal=ALICE, id=said.id)
+    assert mill.verify_erasure(receipt.id).ok
+    with catalog.write() as db:
+        db.execute(insert(memory_items), row)
+    verdict = mill.verify_erasure(receipt.id)
+    assert verdict.scan is not None
+    assert [(each.file, each.where) for each in verdict.scan.found] == [("catalog", "table memory_items")]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from indexes.errors import AccessDenied, CollectionNotFound, ConfigError, ReleaseNotFound, TooLarge
-from indexes.ratings import erase_ratings
 from indexes.vocabulary import Principal
 from rag.answer import Answer
 from rag.auditing import Caller, caller
@@ -179,18 +178,3 @@ def test_pages_show_each_rating_once(mill: Loremill, budget: Answer) -> None:
     assert [name for page in pages for name in page] == made
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [one.id for one in own(mill, BOB, limit=2)] == made[1:4:2]
-
-
-def test_an_erasure_takes_what_a_subject_said_and_what_was_said_of_a_document(mill: Loremill, budget: Answer) -> None:
-    rate(mill, budget, comment="the zebra crossed the river")
-    rate(mill, budget.to_json() | {"citations": []}, BOB, correct_document_ids=["leave.md"])
-    kept = rate(mill, budget.to_json() | {"citations": []}, ADA)
-    catalog = mill._tenant("halden").catalog
-    with catalog.write() as db:
-        assert erase_ratings(db, document_id="leave.md", collection="elsewhere") == 0
-        assert erase_ratings(db, document_id="leave.md") == 1
-        assert erase_ratings(db, subject="user:alice") == 1
-    assert [one.id for one in own(mill, ADA, everyone=True)] == [kept.id]
-    with catalog._engine.connect() as db:
-        db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"zebra" not in catalog.path.read_bytes()

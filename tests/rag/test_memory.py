@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexes.errors import AccessDenied, ConfigError, MemoryNotFound, TooLarge
+from indexes.tables import metadata
 from rag import Acl, Principal
 from rag.lore.consolidate import Policy
+from tests.catalogs import both_catalogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,7 @@ def test_the_same_episode_again_is_the_same(mill: Loremill) -> None:
     assert len(mill.memory.list(principal=ALICE, kinds=["episode"])) == 1
 
 
+@both_catalogs
 def test_messages_are_stored_together_in_their_order(mill: Loremill) -> None:
     said = mill.memory.remember(
         [{"role": "user", "content": "Hello", "name": "Alice"}, {"role": "assistant", "content": "Hi there"}],
@@ -111,6 +112,7 @@ def test_a_budget_of_tokens_is_kept(mill: Loremill) -> None:
     assert "cobalt" in prompt
 
 
+@both_catalogs
 def test_metadata_and_own_fields_filter_before_the_best_are_chosen(mill: Loremill) -> None:
     for number in range(30):
         mill.memory.remember(f"Note {number} on glazes", principal=ALICE, metadata={"part": number % 3})
@@ -130,6 +132,7 @@ def test_another_process_sees_what_was_remembered_and_forgotten(open_mill: Calla
     assert recalled(other, "kiln", ALICE, kinds=["episode"]) == ["The kiln is old"]
 
 
+@both_catalogs
 def test_eight_agents_writing_and_reading_at_once_lose_nothing(open_mill: Callable[..., Loremill]) -> None:
     mills = [open_mill(), open_mill()]
     failed: list[BaseException] = []
@@ -161,6 +164,7 @@ def test_as_many_as_are_asked_for_come_back(mill: Loremill) -> None:
 # -- scopes ------------------------------------------------------------------------------------------------------------
 
 
+@both_catalogs
 def test_each_scope_is_read_by_those_it_names(mill: Loremill) -> None:
     mill.memory.grant("tenant", "user:alice", tenant="halden")
     for scope in ("user", "team:ops", "tenant"):
@@ -192,6 +196,7 @@ def test_who_may_not_write_in_a_scope_is_refused_and_leaves_nothing(mill: Loremi
     assert texts(mill.memory.list(principal=BOB)) == ["mine"]
 
 
+@both_catalogs
 def test_a_grant_lets_a_group_write_for_the_tenant_until_it_is_revoked(mill: Loremill) -> None:
     mill.memory.grant("tenant", "group:ops", tenant="halden")
     mill.memory.remember("the office moves in May", principal=CAROL, scope="tenant")
@@ -286,6 +291,7 @@ def test_a_newer_fact_closes_the_older_one_and_each_moment_has_its_own_answer(mi
     assert profile(mill, as_of=datetime(2022, 1, 1)) == ""
 
 
+@both_catalogs
 def test_every_automatic_decision_is_in_the_history_and_can_be_undone(mill: Loremill) -> None:
     moved(mill)
     (paris,) = [item for item in mill.memory.list(principal=ALICE, kinds=["fact", "profile"]) if "Paris" in item.text]
@@ -309,6 +315,7 @@ def test_the_same_fact_again_is_reinforced_not_doubled(mill: Loremill) -> None:
     assert [event.action for event in mill.memory.history(fact.id, principal=ALICE)] == ["add", "reinforce"]
 
 
+@both_catalogs
 def test_an_update_changes_what_is_found_derives_anew_and_can_be_undone(mill: Loremill) -> None:
     said = mill.memory.remember("I live in Paris.", principal=ALICE, speaker="Alice", time="2023-01-10")
     mill.memory.settle()
@@ -360,6 +367,7 @@ def test_who_reads_a_scope_may_not_change_it_unless_it_writes_there(mill: Loremi
     assert recalled(mill, "office", BOB, kinds=["episode"]) == ["the office moves in May"]
 
 
+@both_catalogs
 def test_what_a_crash_left_underived_is_derived_by_the_next_process(open_mill: Callable[..., Loremill]) -> None:
     first = open_mill()
     first.memory.deriver = lambda episodes, context=(): (_ for _ in ()).throw(SystemExit)  # dies with the thread
@@ -388,6 +396,7 @@ def test_a_deriver_that_fails_is_asked_again_a_few_times_and_holds_nothing_up(mi
 # -- shares ------------------------------------------------------------------------------------------------------------
 
 
+@both_catalogs
 def test_a_share_is_a_copy_that_goes_with_the_original_and_is_audited(mill: Loremill) -> None:
     said = mill.memory.remember("the vault opens at nine", principal=ALICE)
     copy = mill.memory.share(said.id, principal=ALICE, scope="team:ops")
@@ -416,6 +425,7 @@ def test_a_shared_fact_brings_no_text_of_its_private_sources(mill: Loremill) -> 
 # -- forget ------------------------------------------------------------------------------------------------------------
 
 
+@both_catalogs
 def test_facts_fall_with_their_last_source_and_are_derived_anew_from_the_rest(mill: Loremill) -> None:
     said = [
         mill.memory.remember("I live in Paris.", principal=ALICE, speaker="Alice", time=f"2023-0{month}-10")
@@ -432,6 +442,7 @@ def test_facts_fall_with_their_last_source_and_are_derived_anew_from_the_rest(mi
     assert mill.memory.list(principal=ALICE) == []
 
 
+@both_catalogs
 def test_forgetting_what_closed_a_fact_opens_it_again(mill: Loremill) -> None:
     moved(mill)
     mill.memory.forget(principal=ALICE, query="moved Berlin")
@@ -458,6 +469,7 @@ def test_what_all_conditions_hold_for_is_forgotten(mill: Loremill, given: dict[s
     assert texts(mill.memory.list(principal=ALICE)) == left
 
 
+@both_catalogs
 def test_nothing_of_what_is_forgotten_stays_in_the_tables(mill: Loremill) -> None:
     said = mill.memory.remember("I live in Zanzibar.", principal=ALICE, speaker="Alice", time="2023-01-10")
     mill.memory.remember("I moved to Berlin.", principal=ALICE, speaker="Alice", time="2023-06-10")
@@ -466,9 +478,9 @@ def test_nothing_of_what_is_forgotten_stays_in_the_tables(mill: Loremill) -> Non
     mill.memory.settle()
     mill.memory.forget(principal=ALICE, id=said.id)
     mill.memory.settle()
-    with closing(sqlite3.connect(mill.home / "tenants" / "halden" / "catalog.db")) as db:
-        dump = "\n".join(db.iterdump())
-        seqs = [row[0] for row in db.execute("SELECT seq FROM memory_vectors EXCEPT SELECT seq FROM memory_items")]
+    with mill._tenant("halden").catalog.read() as db:
+        dump = "\n".join(str(row) for table in metadata.sorted_tables for row in db.execute(table.select()))
+        seqs = list(db.exec_driver_sql("SELECT seq FROM memory_vectors EXCEPT SELECT seq FROM memory_items").scalars())
     assert "Zanzibar" not in dump
     assert "zanzibar" not in dump
     assert said.id not in dump
@@ -478,6 +490,7 @@ def test_nothing_of_what_is_forgotten_stays_in_the_tables(mill: Loremill) -> Non
 # -- consolidation -----------------------------------------------------------------------------------------------------
 
 
+@both_catalogs
 def test_consolidation_summarises_and_expires_once_and_only_where_one_may_write(mill: Loremill) -> None:
     mill.memory.remember(
         [{"role": "user", "content": f"The kiln number {n} is fired with oak in week {n}."} for n in range(6)],

@@ -30,7 +30,7 @@ def receipt(home: Path, **changes: Any) -> Receipt:
     "change",
     [
         {"by": "user:eve"}, {"about": "document b"}, {"counts": {"documents": 2}}, {"digests": ()}, {"tenant": "u"},
-        {"salt": "00"}, {"id": "0"}, {"at": AT.replace(hour=10)}, {"seal": ""}, {"seal": "é"},
+        {"notes": ("a log is kept",)}, {"salt": "00"}, {"id": "0"}, {"at": AT.replace(hour=10)}, {"seal": ""}, {"seal": "é"},
     ],
 )  # fmt: skip
 def test_a_receipt_with_any_field_changed_does_not_hold(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -53,6 +53,19 @@ def test_it_survives_its_file_and_holds_no_text(tmp_path: Path) -> None:
     assert seal_holds(tmp_path, load(path))
     assert "altmarsh" not in path.read_text()
     assert {path.stat().st_mode & 0o777, (tmp_path / KEY_FILE).stat().st_mode & 0o777} == {0o600}
+
+
+def test_what_stays_where_it_cannot_be_reached_is_under_the_seal_too(tmp_path: Path) -> None:
+    issued = receipt(tmp_path, notes=["the server's log is kept"])
+    assert load(save(tmp_path, issued)) == issued
+    assert seal_holds(tmp_path, issued)
+    assert not seal_holds(tmp_path, replace(issued, notes=()))
+
+
+def test_a_receipt_without_notes_is_written_as_before_there_were_any(tmp_path: Path) -> None:
+    assert to_json(receipt(tmp_path)).keys() == {
+        "id", "at", "tenant", "by", "about", "counts", "digests", "salt", "seal",
+    }  # fmt: skip
 
 
 def test_the_same_string_looks_different_in_every_receipt(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from rag.loremill import Loremill
 from service.cli import main
+from tests.catalogs import sqlite_only
 from tests.conftest import OpenMill, WriteTree
 
 Run = Callable[..., tuple[int, Any]]
@@ -55,6 +56,23 @@ def test_a_receipt_that_was_changed_or_is_not_true_any_more_ends_with_1(run: Run
     Path(done["file"]).write_text(json.dumps(receipt | {"digests": []}))
     code, verdict = run("erase", "verify", done["file"])
     assert (code, verdict["sealed"]) == (1, False)
+
+
+@sqlite_only
+def test_compact_takes_the_bytes_of_what_was_deleted_before(run: Run, mill: Loremill) -> None:
+    catalog = mill._tenant("t").catalog
+    path = catalog.path
+    assert path is not None
+    with catalog.write() as db:
+        db.exec_driver_sql("PRAGMA secure_delete=OFF")
+        db.exec_driver_sql("CREATE TABLE notes (text)")
+        db.exec_driver_sql("INSERT INTO notes VALUES (?)", ("Zanzibarquokka17",))
+    with catalog.write() as db:
+        db.exec_driver_sql("DELETE FROM notes")
+    catalog.backend.truncate_log()
+    assert b"Zanzibarquokka17" in path.read_bytes()
+    assert run("erase", "compact", "--tenant", "t") == (0, {"notes": []})
+    assert b"Zanzibarquokka17" not in path.read_bytes()
 
 
 def test_what_stays_where_no_eraser_may_go_ends_with_1(run: Run, mill: Loremill) -> None:

@@ -231,3 +231,12 @@ def test_of_an_old_and_a_new_statement_the_new_one_answers_for_the_present() -> 
     dense = [0.52, 0.5]
     assert best("Where does Anna live?", candidates(2, times=times, dense=dense)) == 1
     assert best("Where did Anna live first?", candidates(2, times=times, dense=dense)) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["The release moves to 10 April.", "Zuzana calibrates the rigs now.", "We take the bus instead."]
+)
+def test_what_tells_of_a_change_stands_before_what_it_changed(text: str) -> None:
+    told = candidates(2, texts=["The release is planned for 20 March.", text], dense=[0.6, 0.5])
+    assert best("When is the release?", told) == 1
+    assert best("When was the release first planned?", told) == 0
