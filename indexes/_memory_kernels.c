@@ -13,6 +13,7 @@
 #define LANES 32
 #define DIM 384 /* of the default embedder, and of its codes: loops of a known length are faster */
 #define CODE_DIM 96
+#define AHEAD 32 /* rows of codes that are on their way from memory; the processor by itself stops at each page's end */
 
 typedef struct {
     float score;
@@ -107,17 +108,37 @@ GENERIC int32_t coarse_product(const int8_t *code, const int16_t *query, Py_ssiz
     return sum;
 }
 
+#if defined(__GNUC__)
+#define FETCH(address) __builtin_prefetch(address)
+#else
+#define FETCH(address) (void)(address)
+#endif
+
+/* Have the row after the i-th on its way from memory while the i-th is scored: rows lie anywhere. */
+GENERIC void fetch_next(const float *rows, const int64_t *places, Py_ssize_t i, Py_ssize_t m, Py_ssize_t dim) {
+    if (i + 1 < m)
+        for (Py_ssize_t at = 0; at < dim; at += 16) FETCH(rows + places[i + 1] * dim + at);
+}
+
 GENERIC void score_rows(const float *rows, const float *query, const int64_t *places, float *scores, Py_ssize_t m, Py_ssize_t dim) {
-    for (Py_ssize_t i = 0; i < m; i++) scores[i] = product(rows + places[i] * dim, query, dim);
+    for (Py_ssize_t i = 0; i < m; i++) {
+        fetch_next(rows, places, i, m, dim);
+        scores[i] = product(rows + places[i] * dim, query, dim);
+    }
 }
 
 GENERIC void choose_rows(Best *best, const float *rows, const float *query, const int64_t *places, Py_ssize_t m, Py_ssize_t dim) {
-    for (Py_ssize_t i = 0; i < m; i++) offer(best, product(rows + places[i] * dim, query, dim), places[i]);
+    for (Py_ssize_t i = 0; i < m; i++) {
+        fetch_next(rows, places, i, m, dim);
+        offer(best, product(rows + places[i] * dim, query, dim), places[i]);
+    }
 }
 
 GENERIC void choose_codes(Best *best, const int8_t *codes, const int16_t *query, const uint8_t *shown, Py_ssize_t n, Py_ssize_t dim) {
-    for (Py_ssize_t row = 0; row < n; row++)
+    for (Py_ssize_t row = 0; row < n; row++) {
+        FETCH(codes + (row + AHEAD) * dim);
         if (shown[row]) offer(best, (float)coarse_product(codes + row * dim, query, dim), row);
+    }
 }
 
 #if TWICE

@@ -58,7 +58,7 @@ class DirectoryFile:
     @cached_property
     def _views(self) -> PlainViews:
         with self._translated():
-            self._engine.pool  # noqa: B018 (makes the file)
+            self._engine.connect().close()  # makes the file
         return PlainViews(self._path, timeout_s=LOCK_TIMEOUT_S)
 
     @cached_property

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from indexes import kernels, memory_kernels
 from indexes.device import cuda_devices
 from indexes.errors import LoremillError
-from indexes.kernels import compiled
 from indexes.settings import Settings, load_settings
 
 _NEEDED = ("numpy", "faiss-cpu or faiss-gpu", "tantivy", "sqlalchemy", "pydantic", "typer", "rich")
@@ -64,9 +64,17 @@ def examine(home: Path | None) -> list[Check]:
         _try("embedder", lambda: _embedder(settings, folder)),
         Check("cuda", cuda_devices() > 0, f"{cuda_devices()} devices", optional=True),
         *_backends(settings),
-        Check("compiled search loops", compiled is not None, "in use" if compiled else _UNCOMPILED, optional=True),
+        *_loops(),
         *(_package(name) for name in _NEEDED),
         *(_package(name, extra) for name, extra in _OPTIONAL.items()),
+    ]
+
+
+def _loops() -> list[Check]:
+    modules = {"compiled search loops": kernels.compiled, "compiled memory loops": memory_kernels.compiled}
+    return [
+        Check(name, module is not None, "in use" if module else _UNCOMPILED, optional=True)
+        for name, module in modules.items()
     ]
 
 
