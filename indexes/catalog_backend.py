@@ -87,6 +87,10 @@ class CatalogBackend(Protocol):
         """Catalog and an empty staging together, the latter's tables in the schema `staged`; see `indexes.staging.open_staging`."""
         ...
 
+    def loaded(self, db: Connection) -> None:
+        """Do what is needed once staged rows have been moved in, in the transaction that did it."""
+        ...
+
     def claim(self, collection: str) -> AbstractContextManager[bool]:
         """Try to be the only one, on whichever machine, who ingests a collection; False where somebody else does."""
         ...

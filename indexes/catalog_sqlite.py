@@ -82,6 +82,9 @@ class SqliteBackend:
         event.listen(engine, "connect", lambda connection, _record: _attach(connection, path))
         return engine
 
+    def loaded(self, db: Connection) -> None:
+        """Nothing: the indexes are used whatever is in the tables."""
+
     @contextmanager
     def claim(self, collection: str) -> Iterator[bool]:
         """The lock in the collection's folder is enough: only this machine has the file."""
