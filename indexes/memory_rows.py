@@ -192,7 +192,7 @@ def confirm(
         passes: what else was asked for.
     """
     found = {}
-    for values in db.exec_driver_sql(_CONFIRM.on(db), (json.dumps([int(seq) for seq in seqs]),)):
+    for values in db.exec_driver_sql(_CONFIRM.on(db), (json.dumps([int(seq) for seq in seqs]),)).all():
         row = _row(values)
         if row.class_id in access.classes and shown(row, now=now, as_of=as_of) and passes(row):
             found[row.seq] = row
