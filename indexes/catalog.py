@@ -194,7 +194,7 @@ class Catalog(CatalogFile):
                 left = [name for name in chunk_ids if name not in confirmed]
                 for batch in batched(left):
                     named = {"collection": collection, "chunk_ids": list(batch)}
-                    for row in db.execute(chunks_with_rights(other_cuts=other_cuts), named):
+                    for row in db.execute(chunks_with_rights(other_cuts=other_cuts), named).all():
                         if row.class_id in access.classes:
                             confirmed[row.chunk_id] = ConfirmedChunk(
                                 _chunk(row), row.uri, row.title, row.metadata, row.class_id, row.format

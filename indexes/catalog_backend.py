@@ -109,6 +109,10 @@ class CatalogBackend(Protocol):
         """Return the schemas in which the tenant's ingestions are staged at this moment, or were when they were killed."""
         ...
 
+    def loaded(self, db: Connection) -> None:
+        """Do what is needed once staged rows have been moved in, in the transaction that did it."""
+        ...
+
     def claim(self, collection: str) -> AbstractContextManager[bool]:
         """Try to be the only one, on whichever machine, who ingests a collection; False where somebody else does."""
         ...

@@ -37,6 +37,8 @@ _POOL = {"pool_size": 8, "max_overflow": 32}
 _CONNECT_S = 10
 _WAIT_S = 60
 _DRY_DAYS = 1
+_NOTABLE = 0.1
+"""Share of new documents from which on the planner is told, as the server's own default is."""
 
 
 class PostgresBackend:
@@ -49,12 +51,12 @@ class PostgresBackend:
         self.schema = schema_of(tenant)
         self.place = f"{place_of(self._url)}, schema {self.schema}"
         self._open = True
-        self.engine = _Pool.take(self._url)
+        self._pool = _Pool.take(self._url)
+        self.database = Database(self._pool, _begins(self.schema))
 
     @cached_property
-    def database(self) -> Database:
-        own = self.engine.execution_options(isolation_level="AUTOCOMMIT")  # we begin ourselves, in one round trip
-        return Database(own, _begins(self.schema))
+    def engine(self) -> Engine:
+        return self._pool.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def look(self) -> Iterator[View]:
@@ -129,6 +131,17 @@ class PostgresBackend:
         with faults("read"), self.database.connect("read") as db:
             return self.staging_schemas(db)
 
+    def loaded(self, db: Connection) -> None:
+        """Let the planner know of many new rows at once; its own look at them comes a minute later, and searches would crawl till then."""
+        from sqlalchemy import func, select
+
+        from indexes.tables import MOVED, embeddings, rights, staged_documents
+
+        known = "SELECT reltuples FROM pg_class WHERE oid = 'documents'::regclass"
+        came = select(func.count()).select_from(staged_documents)
+        if db.execute(came).scalar_one() > _NOTABLE * max(0.0, db.exec_driver_sql(known).scalar_one()):
+            db.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in (*MOVED, rights, embeddings))}")
+
     @contextmanager
     def claim(self, collection: str) -> Iterator[bool]:
         with faults("locked"), self.database.connect("stage") as db:
@@ -175,7 +188,7 @@ def _engine(url: URL) -> Engine:
     arguments = {"connect_timeout": _CONNECT_S, "application_name": "loremill"}
     given = {name: value for name, value in arguments.items() if name not in url.query}
     try:
-        return create_engine(url, connect_args=given, **_POOL)
+        return create_engine(url, connect_args=given, isolation_level="AUTOCOMMIT", **_POOL)  # `begins` begin
     except ImportError as error:
         raise DependencyMissing("psycopg", extra="postgres") from error
 
@@ -200,7 +213,7 @@ def parse_url(url: str) -> URL:
 def place_of(url: URL) -> str:
     """Return what messages call the database; without user and password."""
     host = url.host or url.query.get("host") or "this machine"
-    return f"PostgreSQL at {host}{f':{url.port}' if url.port else ''}, database {url.database or url.username}"
+    return f"PostgreSQL at {host}{f':{url.port}' if url.port else ''}{f', database {url.database}' if url.database else ''}"
 
 
 def schema_of(tenant: str) -> str:

@@ -103,6 +103,9 @@ class SqliteBackend:
     def staged_schemas(self) -> list[str]:
         return []
 
+    def loaded(self, db: Connection) -> None:
+        """Nothing: the indexes are used whatever is in the tables."""
+
     @contextmanager
     def claim(self, collection: str) -> Iterator[bool]:
         """The lock in the collection's folder is enough: only this machine has the file."""

@@ -122,6 +122,7 @@ class Staging:
         """The transaction that may write to the catalog: everything in it happens, or nothing."""
         with self._lock, faults("written, nothing was changed"), self._database.connect("write") as db:
             yield db
+            self._catalog.backend.loaded(db)
             db.commit()
 
     # -- documents ---------------------------------------------------------------------------------------------------

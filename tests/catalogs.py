@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,11 +58,15 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[PostgresServer]:
-    """Start a server, or skip the test where the packages for it are not installed."""
+def running_postgres() -> Iterator[PostgresServer]:
+    """Start a server, or skip the test where the packages for it are not installed.
+
+    Its folder is none of pytest's, for each session of pytest takes those from other users, and as root it runs as another one.
+    """
     pgserver = pytest.importorskip("pgserver", reason="pgserver, which brings a PostgreSQL server, is not installed")
     pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
     logging.getLogger("pgserver").setLevel(logging.ERROR)
+    folder = Path(tempfile.mkdtemp(prefix="loremill-postgres-"))
     server = pgserver.get_server(folder, cleanup_mode="stop")
     try:
         running = PostgresServer(server.get_uri())
@@ -70,6 +76,7 @@ def running_postgres(folder: Path) -> Iterator[PostgresServer]:
         yield running
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def use_postgres(server: PostgresServer, patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -42,11 +41,8 @@ def minilm(models: Path) -> MiniLM:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server; tests that want one skip where the packages are absent.
-
-    Not below pytest's folder: as root the server runs as another user, whom the next pytest that starts shuts out of there.
-    """
-    with TemporaryDirectory(prefix="loremill-postgres-") as folder, running_postgres(Path(folder)) as server:
+    """A PostgreSQL server; tests that want one skip where the packages are absent."""
+    with running_postgres() as server:
         yield server
 
 

@@ -158,14 +158,16 @@ def checkpoint() -> None:
 
 
 def killed(home: Path, kills: int, seconds: float, rng: random.Random) -> int:
-    """Kill as many erasures at random moments; returns how many had begun."""
+    """Kill as many erasures at random moments after they have written down what is to go; returns how many were not done by then."""
     begun = 0
     for _ in range(kills):
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "erase", "--subject", "user:alice", "--home", str(home), "--json"],
             stdout=subprocess.DEVNULL,
         )
-        time.sleep(rng.uniform(0.2, 1.0) * seconds)
+        while process.poll() is None and not any((home / "erasing").glob("*.json")):
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.5) * seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
         begun += any((home / "erasing").glob("*.json"))

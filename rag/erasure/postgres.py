@@ -58,8 +58,8 @@ def compact_postgres(engine: Engine, schema: str, *, wait_s: float = WAIT_S) -> 
         Busy: somebody sees or uses the old state for longer than `wait_s`.
         IndexBackendError: the server has no room for a second copy, or this role does not own the tables.
     """
-    own = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with faults("compacted, run the same command again"), own.connect() as db:
+    with faults("compacted, run the same command again"), engine.connect() as db:
+        db.execution_options(isolation_level="AUTOCOMMIT")
         db.detach()  # what is set here is nobody else's
         lock_ms = min(_LOCK_WAIT_MS, int(wait_s * 1000)) or 1
         db.exec_driver_sql(f"SET lock_timeout = {lock_ms}; SET statement_timeout = 0")

@@ -242,6 +242,14 @@ def test_a_role_that_does_not_own_the_tables_is_told(engine: Engine, ordinary: E
         compact_postgres(ordinary, SCHEMA)
 
 
+def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    away = create_engine(f"postgresql+psycopg://postgres@/postgres?host={tmp_path}")
+    with pytest.raises(IndexBackendError, match="compacted, run the same command again"):
+        compact_postgres(away, SCHEMA)
+    with pytest.raises(IndexBackendError, match="read"):
+        scan_postgres(away, [SCHEMA], finder())
+
+
 def test_a_folder_of_another_server_is_not_taken_for_this_ones(
     engine: Engine, server: tuple[str, Path], tmp_path: Path
 ) -> None:

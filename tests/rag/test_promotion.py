@@ -113,8 +113,8 @@ def test_a_deleted_document_leaves_a_candidates_chunks_too(company: Loremill) ->
     assert company.delete_document("own/budget.md", collection="company", principal=ALICE)
     assert not any("340,000" in text for text in texts(company, release=candidate.id))
     with company._tenant("halden").catalog.read() as db:
-        left = db.exec_driver_sql("SELECT count(*) FROM cut_chunks WHERE text LIKE '%340,000%'").scalar()
-    assert left == 0
+        left = [text for text in db.exec_driver_sql("SELECT text FROM cut_chunks").scalars() if "340,000" in text]
+    assert left == []
 
 
 def test_an_answer_of_a_candidate_is_made_with_its_settings_and_kept_apart(company: Loremill) -> None:

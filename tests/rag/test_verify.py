@@ -19,6 +19,9 @@ from indexes.lexical import LexicalRow, build_lexical
 from indexes.minilm import MiniLM
 from rag import Loremill, Principal
 from rag.verify import VerifyReport
+from tests.catalogs import sqlite_only
+
+pytestmark = sqlite_only  # homes are copied, and their files damaged
 
 DOCS = {
     "acl.yaml": "tenant: halden\ndefault: {allow: [everyone]}\n",
