@@ -83,18 +83,26 @@ class Worker:
                 process.terminate()
 
     def _run(self) -> None:
-        from rag.tenant import tenant_names
-
         while not self._stopping:
             self._wake.clear()
             busy = False
-            for tenant in tenant_names(self._mill.home, self._mill.settings):
+            for tenant in self._tenants():
                 try:
                     busy |= self._work(tenant)
                 except LoremillError as error:
                     log.error("%s of a tenant cannot be run: %s", self._name, error)
             if not busy:
                 self._wake.wait(_LOOK_S)
+
+    def _tenants(self) -> list[str]:
+        """The tenants that there are; none while the catalogs' server is away, which ends no worker."""
+        from rag.tenant import tenant_names
+
+        try:
+            return tenant_names(self._mill.home, self._mill.settings)
+        except LoremillError as error:
+            log.error("%s: tenants cannot be listed: %s", self._name, error)
+            return []
 
     def _process_job(self, job: Mapping[str, Any]) -> tuple[bytes, int]:
         """Run one job in a process of its own; return what it printed and its code."""
