@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,10 @@ class Reply:
 
 
 class Http:
-    """The application over a mill. Its worker is not started: what is handed over for later stays queued."""
+    """The application over a mill. Its worker is not started: what is handed over for later stays queued.
+
+    Used as a context manager it serves until it is left, which spares each call of a tool a start.
+    """
 
     def __init__(self, mill: Loremill) -> None:
         from starlette.testclient import TestClient
@@ -38,8 +42,19 @@ class Http:
 
         self._mill = mill
         self._app = create_app(mill)
+        self._app.router.lifespan_context = lambda app: app.state.mcp.run()  # and no worker
         self._client = TestClient(self._app, raise_server_exceptions=False)
+        self._serving = False
         self._keys: dict[tuple[Person, str], str] = {}
+
+    def __enter__(self) -> Http:
+        self._client.__enter__()
+        self._serving = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._serving = False
+        self._client.__exit__()
 
     def ask(
         self, trial: Trial, method: str, path: str, *, role: str = "reader", act_as: str | None = None, **more: Any
@@ -53,10 +68,18 @@ class Http:
         headers = self.headers(person, role)
         if act_as is not None:
             headers["X-Loremill-Act-As"] = act_as
-        reply = self.anonymous(method, path, headers=headers, **more)
-        trial.hear((reply.text, reply.headers), said=(path, more))
-        trial.expect(f"server errors of {method} {path}", reply.status // 100 == 5, False)
-        return reply
+        return _reply(self._sent(trial, method, path, headers, more))
+
+    def request(self, trial: Trial, method: str, path: str, **more: Any) -> Any:
+        """As `ask`, and return the response as a client of HTTP has it."""
+        headers = {**(more.pop("headers", None) or {}), **self.headers(trial.person, "reader")}
+        return self._sent(trial, method, path, headers, more)
+
+    def _sent(self, trial: Trial, method: str, path: str, headers: dict[str, str], more: dict[str, Any]) -> Any:
+        response = self._client.request(method, path, headers=headers, **more)
+        trial.hear((response.text, dict(response.headers)), said=(path, more))
+        trial.expect(f"server errors of {method} {path}", response.status_code // 100 == 5, False)
+        return response
 
     def call_tool(self, trial: Trial, name: str, **arguments: Any) -> Any:
         """Call a tool of MCP as the trial's person; what comes back is heard, and a defect is wrong.
@@ -64,13 +87,10 @@ class Http:
         Raises:
             ToolFailed: the tool did.
         """
-        from starlette.testclient import TestClient
-
         asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
         headers = self.headers(trial.person, "reader") | {"Accept": "application/json, text/event-stream"}
-        self._app.router.lifespan_context = lambda app: app.state.mcp.run()  # and no worker
-        with TestClient(self._app, raise_server_exceptions=False) as client:
-            response = client.post("/mcp", json=asked, headers=headers)
+        with nullcontext() if self._serving else self:
+            response = self._client.post("/mcp", json=asked, headers=headers)
         trial.hear((response.text, dict(response.headers)), said=arguments)
         trial.expect(f"status of the tool {name}", response.status_code, 200)
         result = response.json()["result"]
@@ -84,8 +104,7 @@ class Http:
 
     def anonymous(self, method: str, path: str, **more: Any) -> Reply:
         """Send a request without a key."""
-        response = self._client.request(method, path, **more)
-        return Reply(response.status_code, response.text, dict(response.headers))
+        return _reply(self._client.request(method, path, **more))
 
     def headers(self, person: Person, role: str) -> dict[str, str]:
         """Return what says who asks: a key of the person with that role, made at first use."""
@@ -95,3 +114,7 @@ class Http:
         if (person, role) not in self._keys:
             self._keys[person, role] = self._mill.directory.create_key(person.name, role=role)[1]
         return self._keys[person, role]
+
+
+def _reply(response: Any) -> Reply:
+    return Reply(response.status_code, response.text, dict(response.headers))

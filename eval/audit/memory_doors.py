@@ -7,6 +7,7 @@ the trial's person, and lets the trial hear all that comes out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -127,8 +128,9 @@ def share(way: WayIn, trial: Trial) -> None:
     trial.expect(f"may share into {scope}", kind == "done", may_remember(scope, trial.person, trial.world))
     for copy in made:
         if copy.id not in trial.world.memories:
+            owner = trial.person.subject
             trial.world.keep(
-                Memory(one.tenant, trial.person.subject, copy.id, scope, one.session, one.text, one.mark, one.item_id)
+                replace(one, owner=owner, item_id=copy.id, scope=scope, session="", source=one.item_id, past=())
             )
 
 

@@ -1,0 +1,154 @@
+"""Looks into memory: one question by one way in, as one person. What comes out must be what the world's plain rules let the person read,
+and all of it that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from eval.audit.canaries import sung
+from eval.audit.lore import Memory
+from eval.audit.memory_changes import LONG_AGO
+from eval.audit.memory_doors import WayIn, _anything, _episodes, _every, _scopes, refusals
+from eval.audit.trial import Trial
+
+Look = Callable[[WayIn, Trial, int], None]
+
+
+def recalled(way: WayIn, trial: Trial, most: int) -> None:
+    """All that a recall brings, in one conversation or in none."""
+    about, session = _anything(trial), _some_session(trial)
+    found = way(trial).recall(about, top_k=most, session=session or None)
+    trial.hear(found, said=(about, session))
+    trial.expect(f"recalled in {session!r}", _episodes(found), _ids(_wanted(trial, session)))
+
+
+def prompted(way: WayIn, trial: Trial, most: int) -> None:
+    """The text for a prompt says what each readable episode says."""
+    about, session = _anything(trial), _some_session(trial)
+    text = way(trial).recall(about, top_k=most, session=session or None, as_prompt=True)
+    trial.hear(text, said=(about, session))
+    words = {word for one in _wanted(trial, session) for word in sung(one.text)}
+    trial.expect("words that the prompt lacks", words - sung(text), set())
+
+
+def narrowed(way: WayIn, trial: Trial, most: int) -> None:
+    """One scope is asked for, of one kind."""
+    scope = trial.rng.choice(_scopes(trial)[1:])
+    found = way(trial).recall("memo", top_k=most, scopes=[scope], kinds=["episode"])
+    trial.hear(found)
+    trial.expect(f"recalled in {scope}", _episodes(found), {one.item_id for one in _wanted(trial) if one.scope == scope})
+
+
+def as_it_was(way: WayIn, trial: Trial, most: int) -> None:
+    """As of now it is what may be read; as of last month, those things of long ago that may be read today."""
+    now = trial.rng.random() < 0.5
+    moment = datetime.now(UTC) if now else LONG_AGO + timedelta(days=60)
+    trial.besides = "" if now else [one.past for one in trial.world.recalled(trial.person)]
+    found = way(trial).recall("memo", top_k=most, as_of=moment.isoformat())
+    trial.hear(found)
+    wanted = [one for one in _wanted(trial) if now or (one.old and not one.source)]
+    trial.expect(f"recalled as of {'now' if now else 'last month'}", _episodes(found), _ids(wanted))
+
+
+def found_where(way: WayIn, trial: Trial, most: int) -> None:
+    """A filter that only others' memories pass is answered as one that none passes."""
+    mark = trial.rng.choice([one.mark for one in _every(trial) if one.mark] or [trial.never()])
+    found = way(trial).recall("memo", top_k=most, where={"or": [{"mark": mark}, {"store_key": mark}]})
+    trial.hear(found, said=mark)
+    trial.expect("recalled by its mark", _episodes(found), {one.item_id for one in _wanted(trial) if one.mark == mark})
+
+
+def listed(way: WayIn, trial: Trial, _most: int) -> None:
+    """The listing, as a rule in one page; also of one conversation."""
+    limit = 3 if trial.rng.random() < 0.1 else 1000
+    session = _some_session(trial) if trial.rng.random() < 0.2 else ""
+    asked: dict[str, Any] = {"limit": limit, "session": session or None}
+    memory, items = way(trial), list[Any]()
+    while page := memory.list(**asked):
+        items += page
+        asked["after"] = page[-1].id
+        if len(page) < limit:
+            break
+    trial.hear(items, said=session)
+    wanted = [one for one in _wanted(trial, session) if not session or one.session == session]
+    trial.expect(f"listed in {session!r}", _episodes(items), _ids(wanted))
+
+
+def one_by_one(way: WayIn, trial: Trial, _most: int) -> None:
+    """One item by its id: there if it may be read, of any scope of one's own, and else not there."""
+    every = [one for one in _every(trial) if one.kind == "episode"]
+    if not every:
+        return listed(way, trial, _most)
+    one = trial.rng.choice(every)
+    found = way(trial).get(one.item_id)
+    trial.hear(found)
+    trial.expect(f"{one.item_id} is there", found is not None, one in trial.world.recalled(trial.person))
+
+
+def told(way: WayIn, trial: Trial, _most: int) -> None:
+    """The history of an item: of one that may be read with the texts that it had, of others nothing."""
+    every = [one for one in _every(trial) if one.kind == "episode"]
+    if not every:
+        return listed(way, trial, _most)
+    one = trial.rng.choice(every)
+    may = one in trial.world.recalled(trial.person)
+    trial.besides = one.past if may else ""
+    events = way(trial).history(one.item_id)
+    trial.hear(events)
+    trial.expect(f"texts that the history of {one.item_id} lacks", may and sung(one.past) - sung(events), may and set())
+    trial.expect("events of what may not be read", not may and len(events), False if may else 0)
+
+
+def refused(way: WayIn, trial: Trial, _most: int) -> None:
+    """What is another's is refused as what never was, whatever is asked of it."""
+    refusals(way, trial)
+
+
+def searched(way: WayIn, trial: Trial, _most: int) -> None:
+    """The values of a LangGraph store, by words or all of them, and their namespaces."""
+    store, kept = way(trial), [one for one in _wanted(trial) if one.stored]
+    found = store.search((), query=trial.rng.choice(["memo", None]), limit=1000)
+    spaces = store.list_namespaces(limit=1000)
+    trial.hear((found, spaces))
+    trial.expect("values found", sorted(one.value["said"] for one in found), sorted(one.text for one in kept))
+    trial.expect("namespaces", spaces, [("notes",)] if kept else [])
+    every = [one for one in _every(trial) if one.stored]
+    if every:
+        one = trial.rng.choice(every)
+        value = store.get(("notes",), one.mark)
+        trial.hear(value, said=one.mark)
+        own = one in kept and one.scope == "user" and not one.source
+        trial.expect("the value is there", value is not None, own)
+
+
+LOOKS: dict[str, tuple[Look, frozenset[str], float]] = {
+    "recall": (recalled, frozenset({"recall"}), 6),
+    "prompt": (prompted, frozenset({"recall", "prompt"}), 2),
+    "scope": (narrowed, frozenset({"recall"}), 1),
+    "as of": (as_it_was, frozenset({"recall", "as of"}), 2),
+    "where": (found_where, frozenset({"recall", "where"}), 1),
+    "list": (listed, frozenset({"list"}), 4),
+    "get": (one_by_one, frozenset({"get"}), 4),
+    "history": (told, frozenset({"history"}), 2),
+    "refusals": (refused, frozenset({"get", "list", "history", "restore", "update", "share", "forget"}), 0.2),
+    "store": (searched, frozenset({"search"}), 6),
+}
+"""Each look, by which methods of a way in, and how often."""
+
+
+def _wanted(trial: Trial, session: str = "") -> list[Memory]:
+    """Return the episodes that the person may recall in a session."""
+    mine = [one for one in trial.world.recalled(trial.person) if one.kind == "episode"]
+    return [one for one in mine if one.scope != "session" or one.session == session]
+
+
+def _ids(memories: list[Memory]) -> set[str]:
+    return {one.item_id for one in memories}
+
+
+def _some_session(trial: Trial) -> str:
+    """Return a session of anybody's, or none."""
+    return trial.rng.choice(["", *(one.session for one in _every(trial) if one.session)])
