@@ -216,8 +216,8 @@ def memory_ways(mill: Loremill) -> Iterator[Mapping[str, Way]]:
     with Http(mill) as http:
         yield {
             **library_ways(),
-            "http": Way(partial(over_http, http), 3),
-            "client": Way(partial(by_the_client, http), 1),
-            "mcp": Way(partial(OverMcp, http), 1.5, tools, _PAGE),
-            "cli": Way(partial(OnTheCommandLine, mill), 0.2, frozenset({*commands, "as of"})),
+            "http": Way(partial(over_http, http), 2),
+            "client": Way(partial(by_the_client, http), 0.7),
+            "mcp": Way(partial(OverMcp, http), 1, tools, _PAGE),
+            "cli": Way(partial(OnTheCommandLine, mill), 0.05, frozenset({*commands, "as of"})),
         }

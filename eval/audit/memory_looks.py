@@ -120,8 +120,8 @@ def searched(way: WayIn, trial: Trial, _most: int) -> None:
         one = trial.rng.choice(every)
         value = store.get(("notes",), one.mark)
         trial.hear(value, said=one.mark)
-        own = one in kept and one.scope == "user" and not one.source
-        trial.expect("the value is there", value is not None, own)
+        own = [each.text for each in kept if each.mark == one.mark and each.scope == "user" and not each.source]
+        trial.expect("the value there", [value.value["said"]] if value else [], own)
 
 
 LOOKS: dict[str, tuple[Look, frozenset[str], float]] = {

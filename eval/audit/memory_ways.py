@@ -63,9 +63,9 @@ def over_a_store(trial: Trial) -> Any:
 
 def library_ways() -> Mapping[str, Way]:
     """Return the ways in Python, those through packages that are installed."""
-    ways = {"library": Way(Library, 6)}
+    ways = {"library": Way(Library, 8)}
     if find_spec("langchain_core"):
         ways["langchain"] = Way(Recaller, 1, frozenset({"recall", "where"}))
     if find_spec("langgraph"):
-        ways["langgraph"] = Way(over_a_store, 1.5, frozenset({"put", "search"}))
+        ways["langgraph"] = Way(over_a_store, 1, frozenset({"put", "search"}))
     return ways
