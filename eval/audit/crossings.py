@@ -45,6 +45,7 @@ STEPS = 4
 TRIALS_A_HOME = 50
 TENANTS = ("halden", "rival")
 _SHOWN = 20
+_KINDS = {**CHANGES, **OPERATIONS}
 
 Ways = Callable[["Loremill"], "AbstractContextManager[Mapping[str, Way]]"]
 """Opens the ways into a mill's memory."""
@@ -203,6 +204,8 @@ class _Trial:
             for team in teams:
                 if self._rng.random() < 0.5:
                     self._stage.change_member(one.tenant, one.subject, team)
+            if self._rng.random() < 0.3:
+                self._by_some_way("grant", one)
         for one in people:
             self._by_some_way("remember", one)
         for self._step in range(STEPS):
@@ -213,20 +216,16 @@ class _Trial:
 
     def _change(self) -> None:
         person = self._rng.choice(self._stage.world.people)
-        kinds = {**CHANGES, **OPERATIONS}
-        name = self._rng.choices(list(kinds), [kind[-1] for kind in kinds.values()])[0]
-        if name in OPERATIONS:
-            self._found.operations[name] += 1
-            self._do(f"operator {name}", person, OPERATIONS[name][0])
-        else:
-            self._by_some_way(name, person)
+        able = {name: kind for name, kind in _KINDS.items() if any(way.has(kind[1]) for way in self._ways.values())}
+        name = self._rng.choices(list(able), [weight for _, _, weight in able.values()])[0]
+        self._by_some_way(name, person)
         if self._rng.random() < 0.4:  # else facts come while others look
             self._stage.mill.memory.settle(60)
             self._stage.hand.memory.settle(60)
             self._stage.hand.memory.settle(60)
 
     def _by_some_way(self, name: str, person: Person) -> None:
-        change, needed, _ = CHANGES[name]
+        change, needed, _ = _KINDS[name]
         way_name, way = self._some_way(needed)
         self._found.operations[name] += 1
         self._do(f"{way_name} {name}", person, lambda trial: change(way.enter, trial))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eval.audit.lore import Memory, may_remember
-from eval.audit.memory_doors import WayIn, _scopes, _sentence, share
+from eval.audit.memory_doors import WayIn, expect_audited, scopes, sentence, share
 from eval.audit.refusal_doors import outcome
 from eval.audit.trial import Trial
 from eval.audit.world import Person
@@ -21,11 +21,11 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=90)
 """Sessions of then are over, and get a summary."""
 
 
-def remember(way: WayIn, trial: Trial) -> None:
-    """A text, or a conversation, of now or of long ago."""
-    rng, scope = trial.rng, trial.rng.choice(_scopes(trial))
+def remember(way: WayIn, trial: Trial, scope: str = "") -> None:
+    """A text of now or of long ago, in a scope that one may write in or not."""
+    rng, scope = trial.rng, scope or trial.rng.choice(scopes(trial))
     session = rng.choice(["", *_sessions(trial)]) or (f"chat-{trial.never()}" if scope == "session" else "")
-    text, mark, old = _sentence(trial), trial.never(), rng.random() < 0.3
+    text, mark, old = sentence(trial), trial.never(), rng.random() < 0.3
     asked: dict[str, Any] = {"scope": scope, "session": session or None, "metadata": {"mark": mark}}
     if old:
         asked["time"] = LONG_AGO.isoformat()
@@ -44,7 +44,7 @@ def update(way: WayIn, trial: Trial) -> None:
     mine = [one for one in trial.world.recalled(trial.person) if one.kind == "episode" and not one.stored]
     if not mine:
         return remember(way, trial)
-    one, text, made = trial.rng.choice(mine), _sentence(trial), list[Any]()
+    one, text, made = trial.rng.choice(mine), sentence(trial), list[Any]()
     kind, words = outcome(lambda: made.append(way(trial).update(one.item_id, text)))
     trial.hear(made or words, said=text)
     trial.expect(f"may update in {one.scope}", kind == "done", may_remember(one.scope, trial.person, trial.world))
@@ -100,7 +100,7 @@ def share_a_fact(way: WayIn, trial: Trial) -> None:
     trial.hear(facts)
     own = {one.item_id: one for one in _mine(trial) if one.kind == "episode" and one.scope == "user" and not one.source}
     facts = [one for one in facts if len(one.provenance) == 1 and one.provenance[0].id in own and one.scope == "user"]
-    scope = trial.rng.choice([one for one in _scopes(trial) if one not in {"user", "session"}])
+    scope = trial.rng.choice([one for one in scopes(trial) if one not in {"user", "session"}])
     if not facts:
         return share(way, trial)
     fact = trial.rng.choice(facts)
@@ -111,6 +111,7 @@ def share_a_fact(way: WayIn, trial: Trial) -> None:
     trial.hear(made or words, said=scope)
     trial.expect(f"may share into {scope}", kind == "done", may_remember(scope, trial.person, world))
     for copy in made:
+        expect_audited(trial, copy.id)
         world.keep(
             Memory(source.tenant, trial.person.subject, copy.id, scope, "", copy.text, "", source.item_id, kind="fact")
         )
@@ -118,7 +119,7 @@ def share_a_fact(way: WayIn, trial: Trial) -> None:
 
 def consolidate(way: WayIn, trial: Trial) -> None:
     """A scope is tidied by who may write there; the report counts what is in it and no more."""
-    scope, made = trial.rng.choice(_scopes(trial)), list[Any]()
+    scope, made = trial.rng.choice(scopes(trial)), list[Any]()
     there = trial.mill.memory.list(principal=trial.principal, scopes=[scope], limit=1000)
     kind, words = outcome(lambda: made.append(way(trial).consolidate(scope=scope)))
     trial.hear(made or words)
@@ -132,7 +133,7 @@ def put(way: WayIn, trial: Trial) -> None:
     rng, store = trial.rng, way(trial)
     kept = [one for one in _mine(trial) if one.stored and one.scope == "user" and not one.source]
     there = rng.choice(kept) if kept and rng.random() < 0.5 else None
-    key, text = (there.mark if there else trial.never()), _sentence(trial)
+    key, text = (there.mark if there else trial.never()), sentence(trial)
     if there is not None:
         trial.world.forget(there.item_id)
         if rng.random() < 0.5:
@@ -146,12 +147,12 @@ def put(way: WayIn, trial: Trial) -> None:
 
 
 CHANGES: dict[str, tuple[Change, frozenset[str], float]] = {
-    "remember": (remember, frozenset({"remember"}), 8),
-    "update": (update, frozenset({"remember", "update"}), 2),
+    "remember": (remember, frozenset({"remember"}), 5),
+    "update": (update, frozenset({"remember", "update"}), 3),
     "restore": (restore, frozenset({"remember", "update", "restore", "history"}), 1),
     "forget": (forget, frozenset({"forget"}), 2),
     "share": (share, frozenset({"share"}), 3),
-    "share a fact": (share_a_fact, frozenset({"share", "list"}), 1),
+    "share a fact": (share_a_fact, frozenset({"share", "list"}), 2),
     "consolidate": (consolidate, frozenset({"consolidate"}), 1),
     "put": (put, frozenset({"put"}), 1.5),
 }
@@ -161,7 +162,7 @@ CHANGES: dict[str, tuple[Change, frozenset[str], float]] = {
 # -- what operators do -------------------------------------------------------------------------------------------------
 
 
-def move(trial: Trial) -> None:
+def move(_way: WayIn, trial: Trial) -> None:
     """Somebody joins or leaves a team, or a team becomes part of another or ceases to be."""
     groups = list(trial.history.material.groups)
     group = trial.rng.choice(groups)
@@ -171,16 +172,17 @@ def move(trial: Trial) -> None:
         trial.history.change_member(trial.person.tenant, member, group)
 
 
-def grant(trial: Trial) -> None:
-    """Writing in the tenant's scope is granted, or taken back."""
+def grant(way: WayIn, trial: Trial) -> None:
+    """Writing in the tenant's scope is granted, or taken back, and tried at once."""
     writer = (trial.person.tenant, trial.person.subject)
     trial.history.hand.memory.grant(
         "tenant", trial.person.subject, tenant=trial.person.tenant, revoke=writer in trial.world.writers
     )
     trial.world.writers ^= {writer}
+    remember(way, trial, "tenant")
 
 
-def erase(trial: Trial) -> None:
+def erase(_way: WayIn, trial: Trial) -> None:
     """A subject is erased: what it wrote and what it alone could read is gone, with all copies."""
     person = trial.person
     done = trial.history.hand.erase(subject=person.subject, tenant=person.tenant)
@@ -190,11 +192,12 @@ def erase(trial: Trial) -> None:
             trial.world.forget(one.item_id)
 
 
-OPERATIONS: dict[str, tuple[Callable[[Trial], None], float]] = {
-    "move": (move, 3),
-    "grant": (grant, 1),
-    "erase": (erase, 0.05),
+OPERATIONS: dict[str, tuple[Change, frozenset[str], float]] = {
+    "move": (move, frozenset(), 3),
+    "grant": (grant, frozenset({"remember"}), 1.5),
+    "erase": (erase, frozenset(), 0.05),
 }
+"""What operators do, likewise."""
 
 
 def _its_own(memory: Memory, person: Person) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from eval.audit.canaries import sung
 from eval.audit.lore import Memory
 from eval.audit.memory_changes import LONG_AGO
-from eval.audit.memory_doors import WayIn, _anything, _episodes, _every, _scopes, refusals
+from eval.audit.memory_doors import WayIn, anything, episodes, every_memory, refusals, scopes
 from eval.audit.trial import Trial
 
 Look = Callable[[WayIn, Trial, int], None]
@@ -19,15 +19,51 @@ Look = Callable[[WayIn, Trial, int], None]
 
 def recalled(way: WayIn, trial: Trial, most: int) -> None:
     """All that a recall brings, in one conversation or in none."""
-    about, session = _anything(trial), _some_session(trial)
+    about, session = anything(trial), _some_session(trial)
     found = way(trial).recall(about, top_k=most, session=session or None)
     trial.hear(found, said=(about, session))
-    trial.expect(f"recalled in {session!r}", _episodes(found), _ids(_wanted(trial, session)))
+    trial.expect(f"recalled in {session!r}", episodes(found), _ids(_wanted(trial, session)))
+
+
+def head(way: WayIn, trial: Trial, most: int) -> None:
+    """A few of the best are the first of all; a filter missing inside the search would leave fewer."""
+    about, memory, few = anything(trial), way(trial), trial.rng.randint(1, 4)
+    first, found = (memory.recall(about, top_k=n, kinds=["episode"]) for n in (few, most))
+    trial.hear((first, found), said=about)
+    trial.expect(f"head of {few}", [one.id for one in first], [one.id for one in found][:few])
+
+
+def raced(way: WayIn, trial: Trial, most: int) -> None:
+    """A team is left, or an item forgotten, between the search and its confirmation."""
+    world, person = trial.world, trial.person
+    teams, mine = world.direct_groups(person), [one for one in world.recalled(person) if one.owner == person.subject]
+    mine = [one for one in mine if one.scope == "user" and one.kind == "episode"]
+    if not teams and not mine:
+        return recalled(way, trial, most)
+
+    happened: list[bool] = []
+
+    def change() -> None:
+        if happened:  # a search is repeated where something changed meanwhile
+            return
+        happened.append(True)
+        if teams:
+            trial.history.change_member(person.tenant, person.subject, teams[0])
+        else:
+            trial.history.hand.memory.forget(principal=trial.named, id=mine[0].item_id)
+            world.forget(mine[0].item_id)
+
+    trial.state_no_groups()
+    trial.history.before_confirm(change)
+    found = way(trial).recall("memo", top_k=most)
+    trial.history.before_confirm(None)
+    trial.hear(found)
+    trial.expect("recalled after what happened meanwhile", episodes(found), _ids(_wanted(trial)))
 
 
 def prompted(way: WayIn, trial: Trial, most: int) -> None:
     """The text for a prompt says what each readable episode says."""
-    about, session = _anything(trial), _some_session(trial)
+    about, session = anything(trial), _some_session(trial)
     text = way(trial).recall(about, top_k=most, session=session or None, as_prompt=True)
     trial.hear(text, said=(about, session))
     words = {word for one in _wanted(trial, session) for word in sung(one.text)}
@@ -36,10 +72,10 @@ def prompted(way: WayIn, trial: Trial, most: int) -> None:
 
 def narrowed(way: WayIn, trial: Trial, most: int) -> None:
     """One scope is asked for, of one kind."""
-    scope = trial.rng.choice(_scopes(trial)[1:])
+    scope = trial.rng.choice(scopes(trial)[1:])
     found = way(trial).recall("memo", top_k=most, scopes=[scope], kinds=["episode"])
     trial.hear(found)
-    trial.expect(f"recalled in {scope}", _episodes(found), {one.item_id for one in _wanted(trial) if one.scope == scope})
+    trial.expect(f"recalled in {scope}", episodes(found), {one.item_id for one in _wanted(trial) if one.scope == scope})
 
 
 def as_it_was(way: WayIn, trial: Trial, most: int) -> None:
@@ -50,15 +86,15 @@ def as_it_was(way: WayIn, trial: Trial, most: int) -> None:
     found = way(trial).recall("memo", top_k=most, as_of=moment.isoformat())
     trial.hear(found)
     wanted = [one for one in _wanted(trial) if now or (one.old and not one.source)]
-    trial.expect(f"recalled as of {'now' if now else 'last month'}", _episodes(found), _ids(wanted))
+    trial.expect(f"recalled as of {'now' if now else 'last month'}", episodes(found), _ids(wanted))
 
 
 def found_where(way: WayIn, trial: Trial, most: int) -> None:
     """A filter that only others' memories pass is answered as one that none passes."""
-    mark = trial.rng.choice([one.mark for one in _every(trial) if one.mark] or [trial.never()])
+    mark = trial.rng.choice([one.mark for one in every_memory(trial) if one.mark] or [trial.never()])
     found = way(trial).recall("memo", top_k=most, where={"or": [{"mark": mark}, {"store_key": mark}]})
     trial.hear(found, said=mark)
-    trial.expect("recalled by its mark", _episodes(found), {one.item_id for one in _wanted(trial) if one.mark == mark})
+    trial.expect("recalled by its mark", episodes(found), {one.item_id for one in _wanted(trial) if one.mark == mark})
 
 
 def listed(way: WayIn, trial: Trial, _most: int) -> None:
@@ -74,12 +110,12 @@ def listed(way: WayIn, trial: Trial, _most: int) -> None:
             break
     trial.hear(items, said=session)
     wanted = [one for one in _wanted(trial, session) if not session or one.session == session]
-    trial.expect(f"listed in {session!r}", _episodes(items), _ids(wanted))
+    trial.expect(f"listed in {session!r}", episodes(items), _ids(wanted))
 
 
 def one_by_one(way: WayIn, trial: Trial, _most: int) -> None:
     """One item by its id: there if it may be read, of any scope of one's own, and else not there."""
-    every = [one for one in _every(trial) if one.kind == "episode"]
+    every = [one for one in every_memory(trial) if one.kind == "episode"]
     if not every:
         return listed(way, trial, _most)
     one = trial.rng.choice(every)
@@ -90,7 +126,7 @@ def one_by_one(way: WayIn, trial: Trial, _most: int) -> None:
 
 def told(way: WayIn, trial: Trial, _most: int) -> None:
     """The history of an item: of one that may be read with the texts that it had, of others nothing."""
-    every = [one for one in _every(trial) if one.kind == "episode"]
+    every = [one for one in every_memory(trial) if one.kind == "episode"]
     if not every:
         return listed(way, trial, _most)
     one = trial.rng.choice(every)
@@ -115,7 +151,7 @@ def searched(way: WayIn, trial: Trial, _most: int) -> None:
     trial.hear((found, spaces))
     trial.expect("values found", sorted(one.value["said"] for one in found), sorted(one.text for one in kept))
     trial.expect("namespaces", spaces, [("notes",)] if kept else [])
-    every = [one for one in _every(trial) if one.stored]
+    every = [one for one in every_memory(trial) if one.stored]
     if every:
         one = trial.rng.choice(every)
         value = store.get(("notes",), one.mark)
@@ -126,6 +162,8 @@ def searched(way: WayIn, trial: Trial, _most: int) -> None:
 
 LOOKS: dict[str, tuple[Look, frozenset[str], float]] = {
     "recall": (recalled, frozenset({"recall"}), 6),
+    "head": (head, frozenset({"recall", "scope"}), 1),
+    "race": (raced, frozenset({"recall", "here"}), 0.5),
     "prompt": (prompted, frozenset({"recall", "prompt"}), 2),
     "scope": (narrowed, frozenset({"recall"}), 1),
     "as of": (as_it_was, frozenset({"recall", "as of"}), 2),
@@ -151,4 +189,4 @@ def _ids(memories: list[Memory]) -> set[str]:
 
 def _some_session(trial: Trial) -> str:
     """Return a session of anybody's, or none."""
-    return trial.rng.choice(["", *(one.session for one in _every(trial) if one.session)])
+    return trial.rng.choice(["", *(one.session for one in every_memory(trial) if one.session)])

@@ -21,7 +21,8 @@ class Way:
     """One way into memory.
 
     Args:
-        methods: those of `Memory` that it has; None means all. `put` and `search` are a LangGraph store's.
+        methods: those of `Memory` that it has; None means all. `put` and `search` are a LangGraph store's;
+            `as of`, `prompt`, `where` are options of `recall`; `here`: the trial's own mills are asked.
         weight: how often it is taken, against the others.
         most: items that one recall can bring.
     """

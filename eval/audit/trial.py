@@ -52,6 +52,11 @@ class Trial:
             return Principal(self.person.tenant, self.person.subject, self.world.direct_groups(self.person))
         return self.named
 
+    def state_no_groups(self) -> None:
+        """Be known by name: who states their groups keeps them, as with the claims of a token."""
+        if self._known_by == "literal":
+            self._known_by = "name"
+
     @property
     def named(self) -> Principal:
         """The person by name, looked up now or held since they came: what is taken away meanwhile counts, whatever the object says.
