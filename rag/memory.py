@@ -322,6 +322,7 @@ class Memory:
         with rooms.auditor.denials(principal, "memory.restore"):
             item = restore(rooms, event_id, access=rooms.access(principal), administrator=administrator)
         rooms.auditor.did("memory.change", principal, change="restore", event=event_id, items=[item.id])
+        self._background.wake(rooms)
         return item
 
     def share(self, id: str, *, principal: Principal, scope: str, administrator: bool = False) -> MemoryItem:
