@@ -63,6 +63,15 @@ def test_a_tenant_that_holds_nothing_recalls_nothing_and_no_room_is_made_for_it(
     assert mill.memory.recall("kiln", principal=nobody) == []
     assert mill.memory.list(principal=nobody) == []
     assert mill.memory.get("0" * 32, principal=nobody) is None
+    assert mill.memory.forget(principal=nobody, scope="user").counts == {}
+    for ask in (
+        lambda: mill.memory.update("0" * 32, "It is red.", principal=nobody), lambda: mill.memory.restore("0" * 32, principal=nobody),
+        lambda: mill.memory.share("0" * 32, principal=nobody, scope="tenant"),
+    ):  # fmt: skip
+        with pytest.raises(MemoryNotFound):
+            ask()
+    with pytest.raises(ConfigError):
+        mill.memory.forget(principal=nobody, scope="galaxy")
     assert not (mill.home / "tenants" / "elsewhere").exists()
 
 
