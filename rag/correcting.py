@@ -76,7 +76,9 @@ def _replaced(
     if row.kind == Kind.EPISODE and "text" in before:
         for fact in resting(db, row.id):
             deciding.touch(fact, "update", "its source was changed", epoch=raise_epoch(db, fact.class_id), retired=now)
-        db.exec_driver_sql("DELETE FROM memory_pending WHERE seq = ?", (row.seq,))  # nothing follows from the text before
+        db.exec_driver_sql(
+            "DELETE FROM memory_pending WHERE seq = ?", (row.seq,)
+        )  # nothing follows from the text before
         if anew:
             db.exec_driver_sql(
                 "INSERT OR IGNORE INTO memory_pending (seq, attempts, error) VALUES (?, 0, '')", (new.seq,)

@@ -211,7 +211,19 @@ def wire_doors(mill: Loremill, http: Http) -> dict[str, tuple[Door, float]]:
 @contextmanager
 def memory_ways(mill: Loremill) -> Iterator[Mapping[str, Way]]:
     """Open every way into memory that this installation has, for `eval.audit.crossings`."""
-    commands = "remember recall prompt list get history update restore share forget consolidate".split()
+    commands = [
+        "remember",
+        "recall",
+        "prompt",
+        "list",
+        "get",
+        "history",
+        "update",
+        "restore",
+        "share",
+        "forget",
+        "consolidate",
+    ]
     tools = frozenset({"remember", "recall", "where", "as of", "forget"})
     with Http(mill) as http:
         yield {

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import reduce
+from itertools import pairwise
 from multiprocessing import get_context
 from operator import add
 from typing import TYPE_CHECKING, Annotated
@@ -29,10 +30,8 @@ def memory(
 
     It runs in temporary homes. Exit code 1 if anything crossed, was missing or broke.
     """
-    if processes == 1:
-        found = _tried(0, trials, seed, progress=_lines)
-    else:
-        found = reduce(add, _by_many(trials, seed, processes))
+    alone = processes == 1
+    found = _tried(0, trials, seed, progress=_lines) if alone else reduce(add, _by_many(trials, seed, processes))
     emit(found.to_json(), as_json=json, human=render.crossings)
     if not found.ok:
         raise typer.Exit(1)
@@ -42,11 +41,7 @@ def _by_many(trials: int, seed: int, processes: int) -> list[Crossings]:
     """Share the trials out among processes; their numbers and choices stay the same."""
     starts = [trials * part // processes for part in range(processes + 1)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        parts = [
-            pool.submit(_tried, first, last - first, seed)
-            for first, last in zip(starts, starts[1:], strict=False)
-            if last > first
-        ]
+        parts = [pool.submit(_tried, first, last - first, seed) for first, last in pairwise(starts) if last > first]
         return [part.result() for part in parts]
 
 

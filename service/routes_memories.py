@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/v1/memories", tags=["memory"])
 
 
-
 def who_writes(request: Request, asker: Asker) -> Principal:
     """As `who_asks`. Raises AccessDenied where an administrator asks as somebody else: that reads, and changes nothing."""
     if the_identity(request).actor is not None:

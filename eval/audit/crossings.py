@@ -69,7 +69,7 @@ class Digests:
 
 @dataclass(slots=True)
 class Crossings:
-    """What the trials found. A door is a way in with a look or a change; of each, `trials` counts its uses, `told` the words that it showed and might."""
+    """What the trials found. A door is a way in with a look or a change: `trials` counts its uses, `told` the words that it showed and might."""
 
     seed: int
     trials: int = 0

@@ -87,7 +87,10 @@ def state(home: Path) -> State:
 
 def shown(mill: Loremill) -> set[str]:
     """Return what Alice can find, by any words."""
-    found = [*mill.memory.recall("harbour", principal=ALICE, top_k=1000), *mill.memory.list(principal=ALICE, limit=1000)]
+    found = [
+        *mill.memory.recall("harbour", principal=ALICE, top_k=1000),
+        *mill.memory.list(principal=ALICE, limit=1000),
+    ]
     return {f"{one.kind} {one.text}" for one in found}
 
 

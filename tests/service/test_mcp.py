@@ -248,17 +248,32 @@ def test_a_revoked_key_is_refused_at_the_next_call_of_an_open_connection(url: st
         ("remember", {"messages": "Hello there.", "scope": "tenant"}, "may not write in the scope 'tenant'"),
         ("remember", {"messages": "Hello there.", "time": "2999-01-01"}, "time"),
         ("remember", {"messages": [{"role": "king", "content": "Hi."}]}, "messages.0.role: Input should be 'user'"),
+        ("remember", {"messages": []}, "there are no messages"),
+        ("remember", {"messages": [{"content": "Hi."}] * 10_001}, "10001 messages, the limit is 10000"),
+        (
+            "remember",
+            {"messages": [{"content": "Fine."}, {"content": "Not.", "time": "2026-13-45"}]},
+            "messages.1.time",
+        ),
+        ("remember", {"messages": [{"content": "Fine."}, {"content": " "}]}, "messages[1] is empty"),
+        ("remember", {"messages": "Hello there.", "scope": "session"}, "needs session="),
+        ("remember", {"messages": "Hello there.", "scope": "agent:scout"}, "may not write in the scope 'agent:scout'"),
+        ("forget", {"before": "long ago"}, "before: Input should be a valid datetime"),
+        ("forget", {"scope": "planet"}, "unknown scope 'planet'"),
         ("recall", {"query": "leave", "scopes": ["planet"]}, "unknown scope 'planet'"),
         ("drop", {}, "there is no tool 'drop'; there are remember, recall, forget, search, ask"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_what_is_wrong_is_a_tool_error_in_our_words(
-    url: str, place: Any, name: str, arguments: dict[str, Any], says: str
+    url: str, mill: Loremill, place: Any, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     error, text, _ = over_http(url, place.keys["bob"], called(name, **arguments))
     assert error
     assert says in text
+    if name == "remember":
+        bob = mill.directory.resolve("bob")
+        assert mill.memory.list(principal=bob, scopes=["user", "session", "tenant"]) == []
     assert "Traceback" not in text
     assert "pydantic" not in text
 

@@ -1,8 +1,8 @@
-"""Whatever is remembered, shared, corrected, granted, moved, forgotten and erased, in whatever order and through whichever door: nothing crosses a scope.
+"""Whatever is remembered, shared, corrected, granted, moved, forgotten and erased, in any order and through any door: nothing crosses a scope.
 
-`LOREMILL_TEST_MEMORY_TRIALS` sets how many histories are tried; `loremill audit memory --trials 20000 --processes 2` tries the same in more processes. And
-does it find what it is for? Each mutant takes one guard of memory away; the trials must fail on every one. Those that `loremill audit leaks` must
-find are in `tests/eval/test_audit_mutants.py`.
+`LOREMILL_TEST_MEMORY_TRIALS` sets how many histories are tried; `loremill audit memory --trials 20000 --processes 2` tries the same ones. And does it find
+what it is for? Each mutant takes one guard of memory away, and the trials must fail. `tests/eval/test_audit_mutants.py` has those
+that `loremill audit leaks` must find.
 """
 
 from __future__ import annotations
@@ -154,9 +154,7 @@ def tenants_share_their_rooms(patch: Patch) -> None:
         Memory, "_open", lambda self, who, *, create: whole(self, replace(who, tenant="halden"), create=create)
     )
     patch.setattr(MemoryRooms, "check", lambda self, who: None)
-    patch.setattr(
-        MemoryRooms, "access", lambda self, who, **more: access(self, replace(who, tenant="halden"), **more)
-    )
+    patch.setattr(MemoryRooms, "access", lambda self, who, **more: access(self, replace(who, tenant="halden"), **more))
 
 
 def memberships_are_looked_up_once(patch: Patch) -> None:
