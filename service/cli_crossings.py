@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service import render
-from service.console import Json, emit
+from service.console import Home, Json, emit
 
 if TYPE_CHECKING:
     from eval.audit.crossings import Crossings
@@ -24,11 +24,12 @@ def memory(
     trials: Annotated[int, typer.Option("--trials", min=1, help="Histories to try.")] = 20_000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same choices.")] = 0,
     processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="So many at once.")] = 1,
+    home: Home = None,
     json: Json = False,
 ) -> None:
     """Try to make memory cross a scope: random histories through every way in, each look compared with plain rules.
 
-    It runs in temporary homes. Exit code 1 if anything crossed, was missing or broke.
+    It runs in temporary homes; yours is not touched. Exit code 1 if anything crossed, was missing or broke.
     """
     alone = processes == 1
     found = _tried(0, trials, seed, progress=_lines) if alone else reduce(add, _by_many(trials, seed, processes))

@@ -220,9 +220,7 @@ class _Trial:
         name = self._rng.choices(list(able), [weight for _, _, weight in able.values()])[0]
         self._by_some_way(name, person)
         if self._rng.random() < 0.4:  # else facts come while others look
-            self._stage.mill.memory.settle(60)
-            self._stage.hand.memory.settle(60)
-            self._stage.hand.memory.settle(60)
+            self._stage.derived()
 
     def _by_some_way(self, name: str, person: Person) -> None:
         change, needed, _ = _KINDS[name]

@@ -120,6 +120,7 @@ def share_a_fact(way: WayIn, trial: Trial) -> None:
 def consolidate(way: WayIn, trial: Trial) -> None:
     """A scope is tidied by who may write there; the report counts what is in it and no more."""
     scope, made = trial.rng.choice(scopes(trial)), list[Any]()
+    trial.history.derived()
     there = trial.mill.memory.list(principal=trial.principal, scopes=[scope], limit=1000)
     kind, words = outcome(lambda: made.append(way(trial).consolidate(scope=scope)))
     trial.hear(made or words)

@@ -43,6 +43,11 @@ class Stage:
         for mill in (self.mill, self._other):
             mill.memory.before_confirm = do
 
+    def derived(self) -> None:
+        """Wait until both mills have derived what facts there are."""
+        for mill in (self.mill, self._other):
+            mill.memory.settle(60)
+
     def close(self) -> None:
         """Close the other mill."""
         self._other.close()

@@ -1,7 +1,7 @@
 """Whatever is remembered, shared, corrected, granted, moved, forgotten and erased, in any order and through any door: nothing crosses a scope.
 
-`LOREMILL_TEST_MEMORY_TRIALS` sets how many histories are tried; `loremill audit memory --trials 20000 --processes 2` tries the same ones. And does it find
-what it is for? Each mutant takes one guard of memory away, and the trials must fail. `tests/eval/test_audit_mutants.py` has those
+`LOREMILL_TEST_MEMORY_TRIALS` sets how many histories are tried; `loremill audit memory --trials 20000 --processes 2` tries the same ones. And does it
+find what it is for? Each mutant takes one guard of memory away, and the trials must fail. `tests/eval/test_audit_mutants.py` has those
 that `loremill audit leaks` must find.
 """
 
