@@ -77,6 +77,9 @@ def _replaced(
     if row.kind == Kind.EPISODE and "text" in before:
         for fact in resting(db, row.id):
             deciding.touch(fact, "update", "its source was changed", epoch=raise_epoch(db, fact.class_id), retired=now)
+        db.exec_driver_sql(
+            "DELETE FROM memory_pending WHERE seq = ?", (row.seq,)
+        )  # nothing follows from the text before
         if anew:
             db.exec_driver_sql(NOTE_PENDING.on(db), (new.seq,))
     deciding.log()
@@ -134,13 +137,14 @@ def restore(rooms: MemoryRooms, event_id: str, *, access: AccessFilter, administ
         _check_writable(rooms, row, access, administrator)
     texts = {e.item_id: e.before["text"] for e in told if e.before and "text" in e.before}
     vectors = {name: rooms.embed([text], [touched[name].speaker]) for name, text in texts.items()}
+    underived = len(touched) == 1  # no fact rested on it then: it may have been changed before any was derived
     with rooms.catalog.write() as db:
 
         def rewrite(row: MemoryRow, before: Mapping[str, Any]) -> MemoryRow:
             new, vector = replace(row, **before), vectors.get(row.id)
             if vector is None:
                 vector = vector_of(db, row)
-            return _replaced(rooms, db, row, new, vector, by=by, access=access, anew=False)[0]
+            return _replaced(rooms, db, row, new, vector, by=by, access=access, anew=underived)[0]
 
         standing = undo(db, event_id, at=now, by=by, rewrite=rewrite)
         main = next((row for row in standing if row.id == told[0].item_id), None) or standing[0]

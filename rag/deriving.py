@@ -76,7 +76,8 @@ def _pending(db: Connection) -> list[MemoryRow]:
     from indexes.tables import memory_items as items
     from indexes.tables import memory_pending as pending
 
-    waiting = select(pending.c.seq).where(pending.c.attempts < MAX_ATTEMPTS).order_by(pending.c.seq).limit(BATCH)
+    current = select(pending.c.seq).join(items, items.c.seq == pending.c.seq).where(items.c.retired.is_(None))
+    waiting = current.where(pending.c.attempts < MAX_ATTEMPTS).order_by(pending.c.seq).limit(BATCH)
     rows = find(db, items.c.seq.in_(waiting))
     return [row for row in rows if _place(row) == _place(rows[0])]
 

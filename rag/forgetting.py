@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from rag.memory_rooms import MemoryRooms
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
+
+    from indexes.vocabulary import Principal
 
 _CONSEQUENT = ("close", "retract", "conflict")
 """Decisions about a fact that follow from another one, or from an episode."""
@@ -160,27 +162,41 @@ def with_sources(db: Connection, rows: Iterable[MemoryRow]) -> set[str]:
     return found
 
 
-def select_items(rooms: MemoryRooms, given: Mapping[str, Any], *, access: AccessFilter) -> set[str]:
+def check_conditions(given: Mapping[str, Any], principal: Principal, *, max_query_chars: int) -> dict[str, Any]:
+    """Return the conditions of `Memory.forget` as they are compared.
+
+    Raises:
+        ConfigError, TooLarge: one is malformed.
+    """
+    from rag.recalling import check_query
+    from rag.remembering import check_session
+
+    checks: dict[str, Callable[[Any], Any]] = {
+        "query": lambda text: check_query(text, max_query_chars),
+        "session": lambda name: check_session(name, SESSION),
+        "scope": lambda text: scope_of(text, principal).text,
+        "before": lambda time: to_micros(read_time(time, "before")),
+    }
+    return {name: checks[name](value) if name in checks else value for name, value in given.items()}
+
+
+def select_items(
+    rooms: MemoryRooms, given: Mapping[str, Any], *, access: AccessFilter, administrator: bool = False
+) -> set[str]:
     """Return the ids of the items that all conditions hold for and that the principal may read and write.
 
     Args:
-        given: as `Memory.forget` has them, without those that are None.
+        given: conditions, checked.
+        administrator: the principal may write in every scope; what it may not read stays.
     """
     from sqlalchemy import func
 
     from indexes.tables import memory_items as items
-    from rag.recalling import check_query
-    from rag.remembering import check_session
 
     conditions: list[ColumnElement[bool]] = [items.c.class_id.in_(sorted(access.classes)), items.c.retired.is_(None)]
-    if "id" in given:
-        conditions.append(items.c.id == given["id"])
-    if "session" in given:
-        conditions.append(items.c.session == check_session(given["session"], SESSION))
-    if "scope" in given:
-        conditions.append(items.c.scope == scope_of(given["scope"], access.principal).text)
+    conditions += [items.c[name] == given[name] for name in ("id", "session", "scope") if name in given]
     if "before" in given:
-        conditions.append(items.c.time < to_micros(read_time(given["before"], "before")))
+        conditions.append(items.c.time < given["before"])
     if "subject" in given:
         about = str(given["subject"]).casefold()
         conditions.append(
@@ -191,10 +207,9 @@ def select_items(rooms: MemoryRooms, given: Mapping[str, Any], *, access: Access
     with rooms.catalog.read() as db:
         rows = find(db, *conditions)
         if "query" in given:
-            rows = matching(rows, check_query(given["query"], rooms.settings.max_query_chars))
+            rows = matching(rows, given["query"])
         names = {row.id for row in rows}
         if "query" in given or "subject" in given:
             names = with_sources(db, rows)
-        return {
-            row.id for row in _versions(db, names) if row.class_id in access.classes and rooms.may_write(row, access)
-        }
+        mine = [row for row in _versions(db, names) if row.class_id in access.classes]
+        return {row.id for row in mine if administrator or rooms.may_write(row, access)}

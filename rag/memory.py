@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, overload
 
-from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError
+from indexes.errors import CollectionNotFound, ConfigError, IndexBackendError, MemoryNotFound
 from indexes.vocabulary import Principal
 from rag.deriving import Background, Deriver
 from rag.lore.items import Episode, MemoryEvent, MemoryItem, Receipt
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     from indexes.embedder import Embedder
     from indexes.settings import Settings
+    from rag.forgetting import Forgotten
     from rag.lore.consolidate import ConsolidationReport, Policy
     from rag.tenant import Tenant
 
 MAX_LISTED = 1000
+NOT_FOUND = "no such item of memory"
 
 Episodes = list[Episode]
 Items = list[MemoryItem]
@@ -302,7 +304,7 @@ class Memory:
 
         said = check_text(text, "text", self._settings.memory_max_chars)
         about = None if metadata is None else check_metadata(metadata)
-        rooms = self._open(principal, create=True)
+        rooms = self._there(principal)
         with rooms.auditor.denials(principal, "memory.update"):
             item = update(rooms, id, said, about, access=rooms.access(principal), administrator=administrator)
         rooms.auditor.did("memory.change", principal, change="update", items=[id])
@@ -319,10 +321,11 @@ class Memory:
         """
         from rag.correcting import restore
 
-        rooms = self._open(principal, create=True)
+        rooms = self._there(principal, "no such decision of memory")
         with rooms.auditor.denials(principal, "memory.restore"):
             item = restore(rooms, event_id, access=rooms.access(principal), administrator=administrator)
         rooms.auditor.did("memory.change", principal, change="restore", event=event_id, items=[item.id])
+        self._background.wake(rooms)
         return item
 
     def share(self, id: str, *, principal: Principal, scope: str, administrator: bool = False) -> MemoryItem:
@@ -334,7 +337,7 @@ class Memory:
         """
         from rag.correcting import share
 
-        rooms = self._open(principal, create=True)
+        rooms = self._there(principal)
         with rooms.auditor.denials(principal, "memory.share"):
             item, came_from = share(rooms, id, scope, access=rooms.access(principal), administrator=administrator)
         rooms.auditor.did("memory.share", principal, item=id, copy=item.id, came_from=came_from, scope=item.scope)
@@ -388,10 +391,11 @@ class Memory:
         subject: str | None = None,
         scope: str | None = None,
         before: datetime | str | None = None,
+        administrator: bool = False,
     ) -> Receipt:
         """Delete for good what all the conditions given hold for, with the facts that rest on it, and return a receipt.
 
-        Only what the principal may write is deleted; copies that it has shared of it are deleted with it.
+        Only what the principal may read and write is deleted; copies that were shared of it are deleted with it.
 
         Args:
             id: of an item.
@@ -400,11 +404,11 @@ class Memory:
             subject: what is about somebody or was said by them, with the episodes that it rests on.
             scope: what belongs to it.
             before: what happened before that moment.
+            administrator: the caller has checked that the principal may write in every scope.
         Raises:
             ConfigError: no condition is given, or one is malformed.
         """
-        from rag.erasure.storage import storage_of
-        from rag.forgetting import forget_items, select_items
+        from rag.forgetting import check_conditions
         from rag.receipts import issue, save
 
         conditions = {
@@ -418,20 +422,32 @@ class Memory:
         given = {name: value for name, value in conditions.items() if value is not None}
         if not given:
             raise ConfigError(f"say what to forget: {', '.join(conditions)}")
-        rooms = self._open(principal, create=True)
-        with rooms.auditor.denials(principal, "memory.forget"):
-            access = rooms.access(principal)
-        gone = forget_items(rooms, select_items(rooms, given, access=access))
-        notes = storage_of(rooms.catalog).tidy()
-        self._background.wake(rooms)
+        checked = check_conditions(given, principal, max_query_chars=self._settings.max_query_chars)
+        rooms = self._reading(principal)
+        gone, notes = (None, ()) if rooms is None else self._forgotten(rooms, checked, principal, administrator)
         receipt = issue(
             self._home, tenant=principal.tenant, by=principal.subject, about="memory " + ", ".join(sorted(given)),
-            counts=gone.counts, strings=[row.text for row in gone.rows], memory_rows=[row.seq for row in gone.rows],
-            notes=notes,
+            counts=gone.counts if gone else {}, strings=[row.text for row in gone.rows] if gone else [],
+            memory_rows=[row.seq for row in gone.rows] if gone else [], notes=notes,
         )  # fmt: skip
         save(self._home, receipt)
-        rooms.auditor.did("memory.forget", principal, receipt=receipt.id, counts=dict(receipt.counts))
+        if rooms is not None:
+            rooms.auditor.did("memory.forget", principal, receipt=receipt.id, counts=dict(receipt.counts))
         return receipt
+
+    def _forgotten(
+        self, rooms: MemoryRooms, checked: Mapping[str, Any], principal: Principal, administrator: bool
+    ) -> tuple[Forgotten, Sequence[str]]:
+        """Return what went, and what of it stays on the disk for now."""
+        from rag.erasure.storage import storage_of
+        from rag.forgetting import forget_items, select_items
+
+        with rooms.auditor.denials(principal, "memory.forget"):
+            access = rooms.access(principal)
+        gone = forget_items(rooms, select_items(rooms, checked, access=access, administrator=administrator))
+        notes = storage_of(rooms.catalog).tidy()
+        self._background.wake(rooms)
+        return gone, notes
 
     def close(self) -> None:
         """Stop what goes on in the background. Nothing is lost: it goes on when memory is next used."""
@@ -450,6 +466,13 @@ class Memory:
             return self._open(principal, create=False)
         except CollectionNotFound:
             return None
+
+    def _there(self, principal: Principal, missing: str = NOT_FOUND) -> MemoryRooms:
+        """Return the principal's tenant's rooms; MemoryNotFound where the tenant holds nothing: nothing is made for who only asks."""
+        rooms = self._reading(principal)
+        if rooms is None:
+            raise MemoryNotFound(missing)
+        return rooms
 
     def _open(self, principal: Principal, *, create: bool) -> MemoryRooms:
         from indexes.memory_index import MemoryIndex

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from eval.audit import Door, Trial
 from eval.audit.memory_doors import memory_doors
+from eval.audit.memory_ways import Way, library_ways
 from eval.audit.search_doors import any_words
 from eval.audit.trial import ToolFailed
 from indexes.errors import LoremillError
-from rag.lore.items import Episode, MemoryItem, Receipt
+from rag.lore.consolidate import ConsolidationReport
+from rag.lore.items import Episode, MemoryEvent, MemoryItem, Receipt
 from rag.lore.wire import from_json, to_json
-from rag.remote import error_of
+from rag.remote import RemoteLoremill, error_of
 from rag.remote_memory import RemoteMemory
 from service.audit_http import Http
+from service.console import INTERNAL
 
 if TYPE_CHECKING:
+    from indexes.embedder import Embedder
     from rag.loremill import Loremill
 
 _PAGE = 100
@@ -38,6 +43,24 @@ def over_http(http: Http, trial: Trial) -> RemoteMemory:
     return RemoteMemory(send)
 
 
+class Connected(RemoteLoremill):
+    """The client of a server, which is in this process: requests and replies are heard as they are on the wire."""
+
+    def __init__(self, http: Http, trial: Trial) -> None:
+        self._client: Any = _Connection(partial(http.request, trial))
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    request: Callable[..., Any]
+    base_url: str = "http://testserver"
+
+
+def by_the_client(http: Http, trial: Trial) -> RemoteMemory:
+    """`RemoteLoremill.memory`."""
+    return Connected(http, trial).memory
+
+
 class OverMcp:
     """Memory by the tools of MCP."""
 
@@ -52,35 +75,49 @@ class OverMcp:
         found = self._call("recall", query=query, top_k=min(top_k, _PAGE), **_said(given))
         return [from_json(MemoryItem, one) for one in found["memories"]]
 
-    def forget(self, *, id: str) -> Receipt:
-        return from_json(Receipt, self._call("forget", id=id))
+    def forget(self, **given: Any) -> Receipt:
+        return from_json(Receipt, self._call("forget", **given))
 
 
 class OnTheCommandLine:
-    """Memory by `loremill memory`."""
+    """Memory by `loremill memory`, each command with a mill of its own, which is lent the embedder."""
 
     def __init__(self, mill: Loremill, trial: Trial) -> None:
         self._mill, self._trial = mill, trial
 
-    def remember(self, text: str, *, scope: str, session: str | None, metadata: Any) -> Episode:
-        chat = ["--session", session] if session else []
-        done = self._run("remember", "--scope", scope, "--metadata", json.dumps(metadata), *chat, "--", text)
+    def remember(self, text: str, *, metadata: Any, **given: Any) -> Episode:
+        done = self._run("remember", *_options(given), "--metadata", json.dumps(metadata), "--", text)
         return from_json(Episode, done["episodes"][0])
 
-    def recall(
-        self,
-        query: str,
-        *,
-        top_k: int,
-        session: str | None = None,
-        scopes: Sequence[str] = (),
-        kinds: Sequence[str] = (),
-    ) -> list[MemoryItem]:
-        chat = ["--session", session] if session else []
-        only = [option for scope in scopes for option in ("--scope", scope)]
-        only += [option for kind in kinds for option in ("--kind", kind)]
-        found = self._run("recall", "--top-k", str(top_k), *chat, *only, "--", query)
-        return [from_json(MemoryItem, one) for one in found["memories"]]
+    def recall(self, query: str, *, top_k: int, as_prompt: bool = False, **given: Any) -> Any:
+        asked = [*_options(given), *(["--prompt"] if as_prompt else [])]
+        found = self._run("recall", "--top-k", str(top_k), *asked, "--", query)
+        return found["prompt"] if as_prompt else [from_json(MemoryItem, one) for one in found["memories"]]
+
+    def list(self, **given: Any) -> Any:
+        return [from_json(MemoryItem, one) for one in self._run("list", *_options(given))["memories"]]
+
+    def get(self, id: str) -> MemoryItem | None:
+        found = self._run("get", id)["memory"]
+        return None if found is None else from_json(MemoryItem, found)
+
+    def history(self, id: str) -> Any:
+        return [from_json(MemoryEvent, one) for one in self._run("history", id)["events"]]
+
+    def update(self, id: str, text: str) -> MemoryItem:
+        return from_json(MemoryItem, self._run("update", id, "--", text)["memory"])
+
+    def restore(self, event_id: str) -> MemoryItem:
+        return from_json(MemoryItem, self._run("restore", event_id)["memory"])
+
+    def share(self, id: str, *, scope: str) -> MemoryItem:
+        return from_json(MemoryItem, self._run("share", id, "--scope", scope)["memory"])
+
+    def forget(self, *, id: str | None = None, **given: Any) -> Receipt:
+        return from_json(Receipt, self._run("forget", *([id] if id else []), *_options(given)))
+
+    def consolidate(self, *, scope: str) -> ConsolidationReport:
+        return from_json(ConsolidationReport, self._run("consolidate", "--scope", scope))
 
     def _run(self, command: str, *arguments: str) -> Any:
         """Run a command as the person by name; stdout and stderr are heard."""
@@ -88,14 +125,37 @@ class OnTheCommandLine:
 
         out, err = StringIO(), StringIO()
         told = ["--as", self._trial.person.name, "--home", str(self._mill.home), "--json"]
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err), _lent(self._mill.embedder):
             code = main(["memory", command, *told, *arguments])
         self._trial.hear((out.getvalue(), err.getvalue()), said=arguments)
+        self._trial.expect(f"defects of the command {command}", code == INTERNAL, False)
         data = json.loads(out.getvalue())
         if "error" in data:
-            self._trial.expect(f"defects of the command {command}", code, 64)
             raise LoremillError(data["error"]["detail"])
         return data
+
+
+@contextmanager
+def _lent(loaded: Embedder) -> Iterator[None]:
+    """Let whoever opens a home meanwhile have the embedder that is loaded already."""
+    from indexes import embedder
+
+    whole = embedder.make_embedder
+    embedder.make_embedder = lambda *_, **__: loaded
+    try:
+        yield
+    finally:
+        embedder.make_embedder = whole
+
+
+def _options(given: dict[str, Any]) -> list[str]:
+    """Return arguments as options; of lists each."""
+    options = []
+    for name, value in given.items():
+        option = f"--{name.removesuffix('s') if name in {'scopes', 'kinds'} else name.replace('_', '-')}"
+        for each in value if isinstance(value, list) else [value]:
+            options += [] if each is None else [option, str(each)]
+    return options
 
 
 def foreign_names(http: Http, trial: Trial) -> None:
@@ -146,3 +206,30 @@ def wire_doors(mill: Loremill, http: Http) -> dict[str, tuple[Door, float]]:
         "http memory names": (partial(foreign_names, http), 2.0),
         "mcp documents": (partial(tools_of_documents, http), 1.0),
     }
+
+
+@contextmanager
+def memory_ways(mill: Loremill) -> Iterator[Mapping[str, Way]]:
+    """Open every way into memory that this installation has, for `eval.audit.crossings`."""
+    commands = [
+        "remember",
+        "recall",
+        "prompt",
+        "list",
+        "get",
+        "history",
+        "update",
+        "restore",
+        "share",
+        "forget",
+        "consolidate",
+    ]
+    tools = frozenset({"remember", "recall", "where", "as of", "forget"})
+    with Http(mill) as http:
+        yield {
+            **library_ways(),
+            "http": Way(partial(over_http, http), 2),
+            "client": Way(partial(by_the_client, http), 0.7),
+            "mcp": Way(partial(OverMcp, http), 1, tools, _PAGE),
+            "cli": Way(partial(OnTheCommandLine, mill), 0.05, frozenset({*commands, "as of"})),
+        }

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -136,13 +137,19 @@ app.command("mcp")(cli_mcp.mcp)
 app.command("doctor")(cli_serve.doctor)
 
 
+@cache
+def _command() -> Any:
+    """Return all commands as one; made once, since that takes longer than most commands."""
+    return typer.main.get_command(app)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Nothing but the debug switch lets a traceback out."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json = "--json" in options
     try:
-        code = app(arguments, prog_name="loremill", standalone_mode=False)
+        code = _command()(arguments, prog_name="loremill", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
         detail = error.format_message() or "give a command"

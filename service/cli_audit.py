@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexes.errors import ConfigError
-from service import cli_leaks, render
+from service import cli_crossings, cli_leaks, render
 from service.console import Home, Json, Tenant, emit, opened
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ audit = typer.Typer(help="Who saw what, and whether the log of it is whole.", no
 
 
 audit.command("leaks")(cli_leaks.leaks)
+audit.command("memory")(cli_crossings.memory)
 
 
 @audit.command("verify")

@@ -356,11 +356,19 @@ def checked_dataset(data: Data) -> RenderableType:
 
 def leak_audit(data: Data) -> RenderableType:
     """Draw a leak audit: what each door let out, the first faults, and the verdict last."""
+    return _tried(data, "No leak in {} trials: with 95 % confidence fewer than {:.2%} leak.")
+
+
+def crossings(data: Data) -> RenderableType:
+    """Draw an audit of memory, likewise."""
+    return _tried(data, "Nothing crossed a scope in {} trials: with 95 % confidence in fewer than {:.2%} does.")
+
+
+def _tried(data: Data, well: str) -> RenderableType:
     names = ("trials", "leaks", "wrong", "errors", "told", "ms")
     doors = [(door, *(counts[name] for name in names)) for door, counts in data["doors"].items()]
-    bound = data["upper_bound_95"]
     verdict = (
-        Text(f"No leak in {data['trials']} trials: with 95 % confidence fewer than {bound:.2%} leak.", style="green")
+        Text(well.format(data["trials"], data["upper_bound_95"]), style="green")
         if data["ok"]
         else Text(
             "The audit failed." if data["first"] else "Nothing was at stake, which proves nothing.", style="bold red"

@@ -11,6 +11,7 @@ from indexes.errors import AccessDenied, MemoryNotFound
 from indexes.vocabulary import Principal
 from rag.lore.items import MemoryItem, Receipt
 from rag.lore.wire import to_json
+from rag.memory import NOT_FOUND
 from service.auth import Asker, Mill, sees_everything, the_identity
 from service.mcp_tools import remembered
 from service.memory_schemas import (
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from rag.loremill import Loremill
 
 router = APIRouter(prefix="/v1/memories", tags=["memory"])
-
-MISSING = "no such item of memory"
-"""As `Memory` says it."""
 
 
 def who_writes(request: Request, asker: Asker) -> Principal:
@@ -91,6 +89,7 @@ def list_memories(
 def forget_memories(
     mill: Mill,
     writer: Writer,
+    all_scopes: AllScopes,
     user_id: Name = None,
     agent_id: Name = None,
     run_id: Name = None,
@@ -115,7 +114,7 @@ def forget_memories(
     }
     if user_id is not None and not any(conditions.values()):
         conditions["scope"] = "user"
-    return _forgotten(mill.memory.forget(principal=writer, **conditions))
+    return _forgotten(mill.memory.forget(principal=writer, administrator=all_scopes, **conditions))
 
 
 @router.post("/search", summary="Recall", responses=declared(404), response_model=RecallResponse)
@@ -163,10 +162,10 @@ def update_memory(memory_id: str, body: UpdateBody, mill: Mill, writer: Writer, 
 
 
 @router.delete("/{memory_id}", summary="Forget a memory", responses=declared(404), response_model=ForgetResponse)
-def forget_memory(memory_id: str, mill: Mill, writer: Writer) -> Response:
+def forget_memory(memory_id: str, mill: Mill, writer: Writer, all_scopes: AllScopes) -> Response:
     """Forget one memory for good, with its history and the facts that rest on it."""
     _found(mill, memory_id, writer)
-    return _forgotten(mill.memory.forget(principal=writer, id=memory_id))
+    return _forgotten(mill.memory.forget(principal=writer, administrator=all_scopes, id=memory_id))
 
 
 @router.get(
@@ -189,7 +188,7 @@ def _found(mill: Loremill, memory_id: str, principal: Principal) -> MemoryItem:
     """Return a memory. Raises MemoryNotFound where there is none that the principal may read."""
     found = mill.memory.get(memory_id, principal=principal)
     if found is None:
-        raise MemoryNotFound(MISSING)
+        raise MemoryNotFound(NOT_FOUND)
     return found
 
 
@@ -202,9 +201,9 @@ def _scope_of(principal: Principal, user_id: str | None, agent_id: str | None) -
     kind, _, name = principal.subject.partition(":")
     own = {principal.subject, name}
     if user_id is not None and (kind == "agent" or user_id not in own):
-        raise MemoryNotFound(MISSING)
+        raise MemoryNotFound(NOT_FOUND)
     if agent_id is not None and (kind != "agent" or agent_id not in own):
-        raise MemoryNotFound(MISSING)
+        raise MemoryNotFound(NOT_FOUND)
     return None if agent_id is None else f"agent:{name}"
 
 

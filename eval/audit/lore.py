@@ -27,6 +27,13 @@ class Memory:
     text: str
     mark: str
     source: str = ""
+    kind: str = "episode"
+    old: bool = False
+    """Said long ago."""
+    stored: bool = False
+    """A value of a LangGraph store."""
+    past: tuple[str, ...] = ()
+    """Texts that stood in its place; who may read it may learn them from its history."""
 
     @cached_property
     def canaries(self) -> frozenset[str]:
@@ -44,6 +51,8 @@ def may_recall(memory: Memory, person: Person, world: World) -> bool:
 
 def may_remember(scope: str, person: Person, world: World) -> bool:
     """Return whether the person may write there; in the tenant's scope nobody may to whom it was not granted."""
+    if scope == "tenant":
+        return (person.tenant, person.subject) in world.writers
     return scope in {"user", "session"} or _belongs(scope, person, world)
 
 

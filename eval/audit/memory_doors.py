@@ -7,11 +7,12 @@ the trial's person, and lets the trial hear all that comes out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from eval.audit.lore import Memory, may_remember
-from eval.audit.refusal_doors import outcome
+from eval.audit.refusal_doors import log_of, outcome, tail_of
 from eval.audit.search_doors import ALL
 from eval.audit.trial import Door, Trial
 
@@ -22,9 +23,9 @@ _MOST = 40
 
 def remember(way: WayIn, trial: Trial) -> None:
     """What somebody may write is kept, what they may not is refused and leaves nothing."""
-    scope = trial.rng.choice(_scopes(trial))
+    scope = trial.rng.choice(scopes(trial))
     session = trial.rng.choice(["", f"chat-{trial.never()}"]) or ("" if scope != "session" else f"chat-{trial.never()}")
-    text, mark = _sentence(trial), trial.never()
+    text, mark = sentence(trial), trial.never()
     allowed = may_remember(scope, trial.person, trial.world)
     if len([one for one in trial.world.memories.values() if one.tenant == trial.person.tenant]) >= _MOST and allowed:
         return forget(way, trial)
@@ -42,32 +43,32 @@ def remember(way: WayIn, trial: Trial) -> None:
 def recall(way: WayIn, trial: Trial) -> None:
     """Recalled, and listed where that can be asked, is what the person may read, and of a session's own only the session asked for."""
     session = trial.rng.choice([one.session for one in trial.world.memories.values() if one.session] or [""])
-    memory, about = way(trial), _anything(trial)
-    wanted = _readable(trial, session)
+    memory, about = way(trial), anything(trial)
+    wanted = readable(trial, session)
     asked: dict[str, Any] = {"session": session or None, "kinds": ["episode"]}
     found = memory.recall(about, top_k=ALL, **asked)
     trial.hear(found, said=(about, session))
-    trial.expect(f"recalled for {about!r} in {session!r}", _episodes(found), wanted)
+    trial.expect(f"recalled for {about!r} in {session!r}", episodes(found), wanted)
     few = trial.rng.randint(1, 5)  # a filter missing in the search itself would leave fewer
     head = memory.recall(about, top_k=few, **asked)
     trial.hear(head, said=(about, session))
     trial.expect(f"head of {few} for {about!r}", [one.id for one in head], [one.id for one in found][:few])
-    scope = trial.rng.choice(_scopes(trial)[1:])
+    scope = trial.rng.choice(scopes(trial)[1:])
     found = memory.recall(about, top_k=ALL, scopes=[scope])
     trial.hear(found, said=(about, scope))
     trial.expect(
-        f"recalled in {scope}", _episodes(found), {one for one in _readable(trial, "") if _at(trial, one) == scope}
+        f"recalled in {scope}", episodes(found), {one for one in readable(trial, "") if _at(trial, one) == scope}
     )
 
 
 def where(way: WayIn, trial: Trial) -> None:
     """A filter that only others' memories pass is answered as one that none passes."""
-    about, marks = _anything(trial), [one.mark for one in _every(trial)] or [trial.never()]
+    about, marks = anything(trial), [one.mark for one in every_memory(trial)] or [trial.never()]
     mark = trial.rng.choice(marks)
     found = way(trial).recall(about, top_k=ALL, where={"or": [{"mark": mark}, {"mark": {"in": [trial.never()]}}]})
     trial.hear(found, said=(about, mark))
-    wanted = {name for name in _readable(trial, "") if trial.world.memories[name].mark == mark}
-    trial.expect(f"recalled where mark is {mark}", _episodes(found), wanted)
+    wanted = {name for name in readable(trial, "") if trial.world.memories[name].mark == mark}
+    trial.expect(f"recalled where mark is {mark}", episodes(found), wanted)
 
 
 def listing(way: WayIn, trial: Trial) -> None:
@@ -76,15 +77,15 @@ def listing(way: WayIn, trial: Trial) -> None:
     asked: dict[str, Any] = {"limit": trial.rng.randint(2, 9)}
     while page := way(trial).list(**asked):
         trial.hear(page)
-        listed |= _episodes(page)
+        listed |= episodes(page)
         asked["after"] = page[-1].id
-    trial.expect("memories listed", listed, _readable(trial, ""))
+    trial.expect("memories listed", listed, readable(trial, ""))
 
 
 def refusals(way: WayIn, trial: Trial) -> None:
     """What is another's, another tenant's or forgotten is answered as what never was, letter by letter."""
     readable = {one.item_id for one in trial.world.recalled(trial.person)}
-    hidden = [one.item_id for one in _every(trial) if one.item_id not in readable]
+    hidden = [one.item_id for one in every_memory(trial) if one.item_id not in readable]
     if not hidden:
         return
     name, never, memory = trial.rng.choice(hidden), f"{trial.rng.getrandbits(128):032x}", way(trial)
@@ -110,15 +111,15 @@ def forget(way: WayIn, trial: Trial) -> None:
     receipt = way(trial).forget(id=name)
     trial.hear(receipt)
     trial.world.forget(name)
-    found = Library(trial).recall(_anything(trial), top_k=ALL)
+    found = Library(trial).recall(anything(trial), top_k=ALL)
     trial.hear(found)
-    trial.expect("recalled after it", _episodes(found), _readable(trial, ""))
+    trial.expect("recalled after it", episodes(found), readable(trial, ""))
 
 
 def share(way: WayIn, trial: Trial) -> None:
     """What is shared is read where it was shared to from then on; to share takes the right to write there."""
     mine = [one for one in trial.world.recalled(trial.person) if not one.source and one.scope != "session"]
-    scope = trial.rng.choice([one for one in _scopes(trial) if one not in {"user", "session"}])
+    scope = trial.rng.choice([one for one in scopes(trial) if one not in {"user", "session"}])
     if not mine:
         return
     one, made = trial.rng.choice(mine), list[Any]()
@@ -126,19 +127,27 @@ def share(way: WayIn, trial: Trial) -> None:
     trial.hear(words if kind != "done" else made, said=scope)
     trial.expect(f"may share into {scope}", kind == "done", may_remember(scope, trial.person, trial.world))
     for copy in made:
+        expect_audited(trial, copy.id)
         if copy.id not in trial.world.memories:
+            owner = trial.person.subject
             trial.world.keep(
-                Memory(one.tenant, trial.person.subject, copy.id, scope, one.session, one.text, one.mark, one.item_id)
+                replace(one, owner=owner, item_id=copy.id, scope=scope, session="", source=one.item_id, past=())
             )
 
 
-def _scopes(trial: Trial) -> list[str]:
+def expect_audited(trial: Trial, copy_id: str) -> None:
+    """The last shares in the audit log tell of this one."""
+    shares = [line for line in tail_of(log_of(trial)).splitlines() if b"memory.share" in line]
+    trial.expect(f"the share to {copy_id} is audited", any(copy_id.encode() in line for line in shares), True)
+
+
+def scopes(trial: Trial) -> list[str]:
     teams = [f"team:{group.partition(':')[2]}" for group in trial.history.material.groups[:3]]
     agents = [subject for subject in trial.history.material.subjects if subject.startswith("agent:")][:1]
     return ["session", "user", "user", *teams, *agents, "tenant"]
 
 
-def _sentence(trial: Trial) -> str:
+def sentence(trial: Trial) -> str:
     """Return something to remember; from every other one a fact follows."""
     rng, canary = trial.rng, trial.never()
     if rng.random() < 0.5:
@@ -148,27 +157,27 @@ def _sentence(trial: Trial) -> str:
     )
 
 
-def _every(trial: Trial) -> list[Memory]:
+def every_memory(trial: Trial) -> list[Memory]:
     """Return all memories of any tenant and scope, also some that are forgotten."""
     return [*trial.world.memories.values(), *trial.world.forgotten[-20:]]
 
 
-def _anything(trial: Trial) -> str:
+def anything(trial: Trial) -> str:
     """Return some words of anybody's memory."""
-    every = _every(trial)
+    every = every_memory(trial)
     words = trial.rng.choice(every).text.split() if every else ["memo"]
     start = trial.rng.randrange(max(1, len(words) - 3))
     return " ".join(words[start : start + 3])
 
 
-def _readable(trial: Trial, session: str) -> set[str]:
+def readable(trial: Trial, session: str) -> set[str]:
     """Return the ids of the episodes that the person may recall in a session."""
     return {
         one.item_id for one in trial.world.recalled(trial.person) if one.scope != "session" or one.session == session
     }
 
 
-def _episodes(found: list[Any]) -> set[str]:
+def episodes(found: list[Any]) -> set[str]:
     return {one.id for one in found if one.kind == "episode"}
 
 

@@ -56,19 +56,24 @@ def audit_log(trial: Trial) -> None:
     query = any_words(trial)
     hits = trial.mill.search(query, collection=trial.collection, principal=trial.principal, top_k=5)
     trial.hear(hits, said=query)
-    folder = trial.mill.home / "tenants" / trial.person.tenant / "audit"
-    segment = max(folder.glob("*.jsonl"))
-    tail = _tail(segment)
+    segment = log_of(trial)
+    tail = tail_of(segment)
     seen = json.loads(tail.splitlines()[-1])
     trial.expect("who the log says has searched", seen["subject"], trial.person.subject)
     trial.expect("chunks in the log", [chunk["chunk_id"] for chunk in seen["chunks"]], chunk_ids(hits))
     beside = segment.with_suffix(".texts")  # where questions would lie
     trial.expect(
-        "texts in the log", sung(tail + (_tail(beside) if beside.exists() else b"")) & trial.world.texts, set()
+        "texts in the log", sung(tail + (tail_of(beside) if beside.exists() else b"")) & trial.world.texts, set()
     )
 
 
-def _tail(path: Path) -> bytes:
+def log_of(trial: Trial) -> Path:
+    """Return the segment of the audit log that is being written, of the person's tenant."""
+    return max((trial.mill.home / "tenants" / trial.person.tenant / "audit").glob("*.jsonl"))
+
+
+def tail_of(path: Path) -> bytes:
+    """Return the end of a file."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
         return file.read()

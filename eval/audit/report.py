@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 _SHOWN = 20
@@ -18,6 +18,10 @@ class DoorCount:
     errors: int = 0
     told: int = 0
     seconds: float = 0.0
+
+    def __add__(self, other: DoorCount) -> DoorCount:
+        """Return both together."""
+        return DoorCount(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(DoorCount)))
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -36,6 +37,16 @@ class Stage:
     def hand(self) -> Loremill:
         """The mill that does the next thing: the one that is asked, and by turns another on its home, as of another process."""
         return next(self._hands)
+
+    def before_confirm(self, do: Callable[[], None] | None) -> None:
+        """Let something happen between a recall's search and its confirmation, in both mills."""
+        for mill in (self.mill, self._other):
+            mill.memory.before_confirm = do
+
+    def derived(self) -> None:
+        """Wait until both mills have derived what facts there are."""
+        for mill in (self.mill, self._other):
+            mill.memory.settle(60)
 
     def close(self) -> None:
         """Close the other mill."""

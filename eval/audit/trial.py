@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from eval.audit.canaries import mint, sung
-from eval.audit.history import History
+from eval.audit.stage import Stage
 from eval.audit.world import Document, Person, World
 from indexes.vocabulary import Principal
 
@@ -24,13 +24,15 @@ class ToolFailed(Exception):
 class Trial:
     """What a door works with, and what it reports to: `hear` for what came out, `expect` for what should have."""
 
-    history: History
+    history: Stage
     person: Person
     collection: str
     rng: Random
     betrayed: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     told: int = 0
+    besides: object = ""
+    """What may come out at this door besides: texts that an item had before, in its history."""
 
     def __post_init__(self) -> None:
         self._known_by = self.rng.choice(["name", "name", "object", "literal"])
@@ -49,6 +51,11 @@ class Trial:
         if self._known_by == "literal":
             return Principal(self.person.tenant, self.person.subject, self.world.direct_groups(self.person))
         return self.named
+
+    def state_no_groups(self) -> None:
+        """Be known by name: who states their groups keeps them, as with the claims of a token."""
+        if self._known_by == "literal":
+            self._known_by = "name"
 
     @property
     def named(self) -> Principal:
@@ -73,7 +80,7 @@ class Trial:
             person: to whom it came out; default who asks.
         """
         listener = person or self.person
-        self.betrayed |= self.world.betrayed(out, listener, said=said)
+        self.betrayed |= self.world.betrayed(out, listener, said=(said, self.besides))
         self.told += len(sung(out) & self.world.allowed(listener))
 
     def expect(self, what: str, found: object, wanted: object) -> None:

@@ -6,7 +6,7 @@ It shares no code with what it judges: not `indexes/access.py`, not the director
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from eval.audit.canaries import sung
@@ -72,7 +72,8 @@ class Person:
 
 @dataclass
 class World:
-    """What there is. `members` holds (tenant, member, group), where a member is a subject or another group.
+    """What there is. `members` holds (tenant, member, group), where a member is a subject or another group; `writers` (tenant, subject)
+    of those to whom writing in the tenant's scope of memory was granted.
 
     `origin` is the document of each canary, `texts` are the canaries that ever stood in a text, title or metadata.
     """
@@ -85,6 +86,7 @@ class World:
     texts: set[str] = field(default_factory=set)
     memories: dict[str, Memory] = field(default_factory=dict)
     forgotten: list[Memory] = field(default_factory=list)
+    writers: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def tenants(self) -> list[str]:
@@ -154,6 +156,11 @@ class World:
         self.memories[memory.item_id] = memory
         self.texts |= sung((memory.text, memory.mark))
         self.origin |= dict.fromkeys(memory.canaries, f"memory {memory.item_id}")
+
+    def amend(self, item_id: str, text: str) -> None:
+        """It says something else from now on."""
+        one = self.memories[item_id]
+        self.keep(replace(one, text=text, past=(*one.past, one.text)))
 
     def forget(self, item_id: str) -> None:
         """It and the copies that were shared of it are gone from now on."""

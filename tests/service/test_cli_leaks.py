@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -64,3 +66,11 @@ def test_own_documents_are_audited_and_the_home_is_only_read(app: typer.Typer, f
 def test_two_places_for_the_documents_are_refused(app: typer.Typer, folder: Path) -> None:
     ran = CliRunner().invoke(app, ["--collection", "c", "--documents", str(folder)])
     assert "either --collection or --documents" in str(ran.exception)
+
+
+@pytest.mark.slow
+def test_memory_is_tried_in_two_processes_and_nothing_crosses(run: Callable[..., Any]) -> None:
+    done = run("audit", "memory", "--trials", "2", "--processes", "2", "--seed", "3", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["trials"], done.json["leaks"], done.json["wrong"], done.json["errors"]) == (2, 0, 0, 0)
+    assert done.json["told"] > 0

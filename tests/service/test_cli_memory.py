@@ -126,7 +126,11 @@ def test_a_prompt_is_one_text(memory: Run) -> None:
         (("remember", "Hello there.", "--time", "yesterday"), 64),
         (("remember", "Hello there.", "--metadata", "[1]"), 64),
         (("remember", "Hello there.", "--metadata", "{"), 64),
+        (("remember", "Hello there.", "--time", "2999-01-01"), 64),
+        (("remember", "Hello there.", "--scope", "session"), 64),
         (("recall", " "), 64),
+        (("forget", "--scope", "planet"), 64),
+        (("forget", "--before", "long ago"), 64),
         (("recall", "lamp", "--as-of", "soon"), 64),
         (("recall", "lamp", "--kind", "dream"), 64),
         (("forget",), 64),
@@ -139,6 +143,30 @@ def test_what_is_wrong_is_told_with_its_exit_code(memory: Run, arguments: tuple[
     done = memory(*arguments, *ALICE)
     assert done.code == code
     assert done.json["error"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "says"),
+    [
+        ([{"content": "x" * 1_000_000}], "messages[0] has 1000000 characters, the limit is 100000"),
+        ([{"content": "Fine."}] * 10_001, "10001 messages, the limit is 10000"),
+        ([{"content": "Fine."}] * 50 + [{"content": ""}], "messages[50] is empty"),
+        ([{"content": "Fine."}, {"content": "Not.", "time": "2026-13-45"}], "2026-13-45"),
+        ([{"content": "Fine."}, {"content": "Not.", "time": "2999-01-01"}], "messages[1].time"),
+        ([{"content": "Fine."}, "Not."], "messages[1] is no message"),
+        ([{"content": "Fine."}, {"content": "Not.", "role": "king"}], "'king'"),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_of_messages_of_which_one_is_wrong_none_is_remembered(
+    memory: Run, tmp_path: Path, messages: list[Any], says: str
+) -> None:
+    file = tmp_path / "talk.json"
+    file.write_text(json.dumps(messages))
+    done = memory("remember", "--file", str(file), *ALICE)
+    assert done.code in {64, 65}
+    assert says in done.json["error"]["detail"]
+    assert memory("list", *ALICE).json["memories"] == []
 
 
 def test_a_line_that_is_no_json_is_named(memory: Run, tmp_path: Path) -> None:

@@ -222,7 +222,13 @@ def test_writing_for_the_tenant_takes_an_administrator_in_its_own_name(
     reader, boss = as_("user:bob", tenant="office"), as_("user:boss", role="administrator", tenant="office")
     assert client.post("/v1/memories", json=body, headers=reader).status_code == 403
     assert client.post("/v1/memories", json=body, headers=boss).status_code == 201
-    assert found(client, reader, "office closed")[0]["scope"] == "tenant"
+    one = found(client, reader, "office closed")[0]
+    assert one["scope"] == "tenant"
+    assert client.delete(f"/v1/memories/{one['id']}", headers=reader).json()["receipt"]["counts"] == {}
+    private = added(client, reader, "My office is closed to all.")[0]["id"]
+    assert client.delete(f"/v1/memories/{private}", headers=boss).status_code == 404
+    assert client.delete("/v1/memories?scope=tenant", headers=boss).json()["receipt"]["counts"] == {"episode": 1}
+    assert [each["id"] for each in found(client, reader, "office closed")] == [private]
 
 
 def test_who_asks_as_somebody_else_reads_and_changes_nothing(client: TestClient, as_: Any, alice: Headers) -> None:
@@ -250,6 +256,8 @@ def test_who_asks_as_somebody_else_reads_and_changes_nothing(client: TestClient,
         ({"messages": [{"role": "user"}]}, 422),
         ({"messages": [{"role": "king", "content": "Hello there."}]}, 422),
         ({"messages": [{"role": "user", "content": ""}]}, 400),
+        ({"messages": [{"content": "Fine."}, {"content": "Not.", "time": "2026-13-45"}]}, 422),
+        ({"messages": [{"content": "Fine."}, {"content": "Not.", "time": "2999-01-01T00:00:00Z"}]}, 400),
         ({"messages": 7}, 422),
         ({"messages": "x" * 200_000}, 413),
         ({"messages": "x" * 1_000_000}, 413),
