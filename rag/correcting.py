@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from indexes.access import AccessFilter
+from indexes.dialects import Sql
 from indexes.errors import AccessDenied, MemoryNotFound
 from indexes.memory_rows import MemoryRow, add, change, current, find, raise_epoch, sources, vector_of
 from indexes.vocabulary import Acl, digest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _NOT_FOUND = "no such item of memory"
+_NO_LONGER_PENDING = Sql("DELETE FROM memory_pending WHERE seq = ?")
 
 
 def update(
@@ -77,9 +79,7 @@ def _replaced(
     if row.kind == Kind.EPISODE and "text" in before:
         for fact in resting(db, row.id):
             deciding.touch(fact, "update", "its source was changed", epoch=raise_epoch(db, fact.class_id), retired=now)
-        db.exec_driver_sql(
-            "DELETE FROM memory_pending WHERE seq = ?", (row.seq,)
-        )  # nothing follows from the text before
+        db.exec_driver_sql(_NO_LONGER_PENDING.on(db), (row.seq,))  # nothing follows from the text before
         if anew:
             db.exec_driver_sql(NOTE_PENDING.on(db), (new.seq,))
     deciding.log()

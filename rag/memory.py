@@ -95,7 +95,8 @@ class Memory:
     ) -> Episode | Episodes:
         """Store what was said, verbatim, and return it as episodes; facts follow in the background.
 
-        What has returned is in the catalog. The same episode again (scope, session, speaker, time and text) is the same.
+        What has returned is in the catalog: of messages one episode each, in order. The same again (scope, session, speaker, time and
+        text) is the same episode.
 
         Args:
             text: a text, or messages `{"role", "content"}` with, if they like, `speaker` (or `name`) and `time` of their own.

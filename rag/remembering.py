@@ -85,15 +85,17 @@ def read_messages(
 def rows_of(
     said: Sequence[Said], written: Written, *, session: str, metadata: Mapping[str, Any], by: str
 ) -> list[MemoryRow]:
-    """Return the episodes' rows; of equal ones the first."""
+    """Return each message's row, in order; equal messages have one row, the first's."""
     from ingest.injection import planted
 
     scope, stored = written.scope, now_micros()
     owner = json.dumps([scope.acl.allow, scope.acl.deny])
     rows: dict[str, MemoryRow] = {}
+    names = []
     for one in said:
         time = to_micros(one.time)
         name = digest("episode", owner, scope.text, session, one.speaker, str(time), one.text)[:32]
+        names.append(name)
         trust = min(TRUST[one.role], PLANTED_TRUST if planted(one.text) else 1.0)
         rows.setdefault(
             name,
@@ -102,7 +104,7 @@ def rows_of(
                 speaker=one.speaker, role=one.role.value, session=session, trust=trust, metadata=metadata,
             ),
         )  # fmt: skip
-    return list(rows.values())
+    return [rows[name] for name in names]
 
 
 def check_session(session: object, scope: str) -> str:
@@ -141,14 +143,15 @@ def store(rooms: MemoryRooms, rows: Sequence[MemoryRow], *, new_for_sure: bool =
     """Write the episodes that are new, in one transaction, and return all of them as they stand in memory.
 
     Args:
+        rows: equal ones are stored once, and returned as often as they are given.
         new_for_sure: they were said just now, so that a look whether they are stored already, before they are embedded, is of no use.
     """
-    names = [row.id for row in rows]
+    given = {row.id: row for row in rows}
     known: dict[str, MemoryRow] = {}
     if not new_for_sure:
         with rooms.catalog.read() as db:
-            known = _known(db, names)
-    new = [row for row in rows if row.id not in known]
+            known = _known(db, list(given))
+    new = [row for name, row in given.items() if name not in known]
     if new:
         vectors = rooms.embed([row.text for row in new], [row.speaker for row in new])
         terms = [terms_of_row(row.text, row.speaker) for row in new]
@@ -161,7 +164,7 @@ def store(rooms: MemoryRooms, rows: Sequence[MemoryRow], *, new_for_sure: bool =
             )  # fmt: skip
             _note_pending(db, [row for row in added if row.trust > PLANTED_TRUST])
         known |= late | {row.id: row for row in added}
-    return [episode_of(known[name]) for name in names]
+    return [episode_of(known[row.id]) for row in rows]
 
 
 _STORED = Sql(

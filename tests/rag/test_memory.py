@@ -81,6 +81,14 @@ def test_the_same_episode_again_is_the_same(mill: Loremill) -> None:
     assert len(mill.memory.list(principal=ALICE, kinds=["episode"])) == 1
 
 
+def test_each_message_has_its_episode_in_what_comes_back_and_equal_ones_have_the_same(mill: Loremill) -> None:
+    messages = [{"role": "user", "content": text} for text in ("Thanks!", "The kiln is hot.", "Thanks!")]
+    said = mill.memory.remember(messages, principal=ALICE, session="s1", time="2026-05-07")
+    assert [one.text for one in said] == ["Thanks!", "The kiln is hot.", "Thanks!"]
+    assert said[0].id == said[2].id
+    assert len(mill.memory.list(principal=ALICE, kinds=["episode"])) == 2
+
+
 @both_catalogs
 def test_messages_are_stored_together_in_their_order(mill: Loremill) -> None:
     said = mill.memory.remember(

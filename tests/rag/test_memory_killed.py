@@ -50,7 +50,9 @@ def work(home, kill_at):
         done = 0
         def count(*_):
             nonlocal done
-            done += threading.current_thread() is threading.main_thread()  # beside it facts are derived
+            if threading.current_thread() is not threading.main_thread():
+                return  # facts are derived there
+            done += 1
             if done == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
         event.listen(Engine, "before_cursor_execute", count)
