@@ -38,6 +38,7 @@ from rag.serving import Serving
 from service import mcp, routes_memories
 from service.audit_doors import http_doors
 from service.identify import Identifier
+from tests.embedding import EachTextOnce
 
 pytestmark = pytest.mark.slow
 
@@ -48,10 +49,16 @@ Mutant = Callable[[Patch], None]
 MUTANTS: dict[Mutant, tuple[str, ...]] = {}
 
 
-def run(place: Path, minilm: MiniLM, *, by: Collection[str] = ()) -> LeakAudit:
+@pytest.fixture(scope="module")
+def embedder(minilm: MiniLM) -> EachTextOnce:
+    """Of one seed the documents are the same for every mutant."""
+    return EachTextOnce(minilm)
+
+
+def run(place: Path, embedder: EachTextOnce, *, by: Collection[str] = ()) -> LeakAudit:
     """Audit a new home by all doors, or by some until one finds a fault."""
     with parrot() as url, Loremill.open(place / "home", chunk_tokens=64, openai_base_url=url, **PARROT) as mill:
-        mill.embedder = minilm
+        mill.embedder = embedder
         doors = {**DOORS, **MODEL_DOORS, **http_doors(mill)}
         chosen = {name: doors[name] for name in by} or doors
         return audit_leaks(
@@ -65,8 +72,8 @@ def run(place: Path, minilm: MiniLM, *, by: Collection[str] = ()) -> LeakAudit:
         )
 
 
-def test_the_product_as_it_is_passes_by_every_door(tmp_path: Path, minilm: MiniLM) -> None:
-    audit = run(tmp_path, minilm)
+def test_the_product_as_it_is_passes_by_every_door(tmp_path: Path, embedder: EachTextOnce) -> None:
+    audit = run(tmp_path, embedder)
     assert audit.ok, audit.to_json()["first"]
     assert audit.upper_bound_95 == pytest.approx(3 / TRIALS)
     assert [name for name, door in audit.doors.items() if not door.trials] == []
@@ -418,9 +425,9 @@ def tools_answer_as_whoever_called_first(patch: Patch) -> None:
 
 @pytest.mark.parametrize(("mutate", "doors"), MUTANTS.items(), ids=lambda one: getattr(one, "__name__", " "))
 def test_the_audit_finds_a_mutant(
-    mutate: Mutant, doors: tuple[str, ...], tmp_path: Path, minilm: MiniLM, monkeypatch: Patch
+    mutate: Mutant, doors: tuple[str, ...], tmp_path: Path, embedder: EachTextOnce, monkeypatch: Patch
 ) -> None:
     mutate(monkeypatch)
-    audit = run(tmp_path, minilm, by=doors)
+    audit = run(tmp_path, embedder, by=doors)
     assert audit.faults, f"survived {audit.total('trials')} trials"
     assert not audit.ok

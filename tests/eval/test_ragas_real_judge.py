@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 pytest.importorskip("ragas", reason="the extra `eval` is not installed")
 MEASURE = "faithfulness"
-SAMPLES = int(os.environ.get("LOREMILL_TEST_JUDGE_SAMPLES", "3"))
+SAMPLES = int(os.environ.get("LOREMILL_TEST_JUDGE_SAMPLES", "2"))
 """20 take nine minutes on a busy machine with two cores."""
 LEAVE = "# Parental leave\n\nParental leave is 20 weeks for everyone.\n"
 COMPANY = Path(__file__).parents[2] / "data/company/questions.jsonl"

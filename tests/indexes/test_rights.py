@@ -184,7 +184,7 @@ RULE_SEGMENTS = st.one_of(SEGMENTS, st.sampled_from(["*", "**", "?", "a*", "*.md
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     paths=st.sets(st.lists(SEGMENTS, min_size=1, max_size=3).map("/".join), min_size=1, max_size=6),
     stated=st.lists(
