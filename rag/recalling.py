@@ -20,7 +20,7 @@ from indexes.where import And, Filter, matches
 from indexes.where_json import parse
 from rag.lore.clock import from_micros, now_micros, to_micros
 from rag.lore.items import Kind, MemoryItem
-from rag.lore.rank import Candidates, query_terms, rank
+from rag.lore.rank import Candidates, best_to_read, query_terms, rank, with_changes
 from rag.lore.scopes import SESSION, scope_of
 from rag.memory_rooms import MemoryRooms, item_of
 
@@ -140,13 +140,19 @@ def recall(
             confirmed = confirm(
                 db, [seq for seq, _ in ranked], access=access, now=now, as_of=as_of, passes=wanted.passes
             )
-            derived = [row.id for row in confirmed.values() if row.kind != Kind.EPISODE]
-            told = sources(db, derived, access=access)
+            found = _best(wanted, [(confirmed[seq], score) for seq, score in ranked if seq in confirmed])
+            told = sources(db, [row.id for row, _ in found if row.kind != Kind.EPISODE], access=access)
         if len(confirmed) == len(ranked):
             break  # else something changed meanwhile: what is left would be too short, so look again
-    found = [(confirmed[seq], score) for seq, score in ranked if seq in confirmed]
     items = tuple(item_of(row, told.get(row.id, ()), score=score) for row, score in found)
     return Recalled(items, tuple(row for row, _ in found), access)
+
+
+def _best(wanted: Wanted, found: Sequence[tuple[MemoryRow, float]]) -> list[tuple[MemoryRow, float]]:
+    """Return as many as are wanted, best first, now that their texts are read; ties as they came."""
+    scores = with_changes(wanted.query, [row.text for row, _ in found], [score for _, score in found])
+    order = sorted(range(len(found)), key=lambda place: -scores[place])[: wanted.top_k]
+    return [(found[place][0], scores[place]) for place in order]
 
 
 def _passing(rooms: MemoryRooms, wanted: Wanted, access: AccessFilter) -> frozenset[int] | None:
@@ -166,7 +172,7 @@ def fields_of(row: MemoryRow) -> dict[str, Any]:
 
 
 def _ranked(wanted: Wanted, words: Sequence[str], candidates: MemoryCandidates, now: int) -> list[tuple[int, float]]:
-    """Return seqs and scores of as many as are wanted, best first; ties by ascending seq."""
+    """Return seqs and scores of as many as are to be read, best first; ties by ascending seq."""
     told = Candidates(
         dense=candidates.dense,
         words=words,
@@ -182,7 +188,7 @@ def _ranked(wanted: Wanted, words: Sequence[str], candidates: MemoryCandidates, 
         importance=candidates.importance,
     )
     scores = rank(wanted.query, told, now=from_micros(now))
-    order = np.lexsort((candidates.seqs, -scores))[: wanted.top_k]
+    order = np.lexsort((candidates.seqs, -scores))[: best_to_read(wanted.query, wanted.top_k)]
     return list(zip(candidates.seqs[order].tolist(), scores[order].tolist(), strict=True))
 
 

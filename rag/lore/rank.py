@@ -5,7 +5,6 @@ and what belongs together was said in one session:
 
     score = cosine + the next turn's cosine + words of the turn or the turn before + the next turn's words + the session's words
             + said by whom the question names + near the dates that it names, or newer where it asks of now - asks itself
-            + tells of a change, where it asks of now
             + a little for what is recent and important, less for what is not trusted
 
 Weights were chosen on LoCoMo, with the conversation under test left out; see eval/LOG.md.
@@ -39,7 +38,7 @@ _RECENT, _HALF_LIFE = 0.02, 30.0
 _IMPORTANCE, _DISTRUST = 0.05, 0.3
 _NEWER, _CHANGE, _LOOKED = 0.1, 0.5, 24
 """From the oldest candidate to the newest, where the question is in the present tense: what held before stands behind what does now.
-Of the `_LOOKED` best, what tells of a change stands before what it changed."""
+Of the `_LOOKED` best, once their texts are read, what tells of a change stands before what it changed."""
 _DAY = 86_400_000_000  # microseconds
 
 _NO_TURN = -1
@@ -60,7 +59,7 @@ class Candidates:
             the turn that it rests on.
         speakers: shape (n,), places in `names`.
         names: empty for an unknown speaker.
-        texts: shape (n,), as the items read; looked at where the speaker is unknown, and of the best where the question asks of now.
+        texts: shape (n,), as the items read; asked for only where the speaker is unknown.
         trust, importance: shape (n,), in [0, 1].
     """
 
@@ -105,13 +104,21 @@ def rank(query: str, candidates: Candidates, *, now: datetime) -> FloatVector:
         score += _SPEAKER * _spoken(named, names, candidates)
     score += _WHEN * nearness(named_periods(query, now), candidates.times)
     score += _ASKS * candidates.asks.astype(np.float32)
-    score += _prior(candidates, now)
-    if present := asks_of_now(query):
-        score += _NEWER * present * _newness(candidates.times)
-        least = np.partition(score, -min(_LOOKED, len(score)))[-min(_LOOKED, len(score))]
-        for place in np.flatnonzero(score >= least).tolist():
-            score[place] += _CHANGE * tells_of_change(candidates.texts[place])
+    score += _NEWER * asks_of_now(query) * _newness(candidates.times) + _prior(candidates, now)
     return np.asarray(score, np.float32)
+
+
+def best_to_read(query: str, top_k: int) -> int:
+    """Return of how many of the best `with_changes` must see the texts, so that `top_k` can be taken of them."""
+    return max(top_k, _LOOKED) if asks_of_now(query) else top_k
+
+
+def with_changes(query: str, texts: Sequence[str], scores: Sequence[float]) -> list[float]:
+    """Return the scores, best first, higher for what tells of a change where the question asks of now: it stands before what it changed."""
+    if not asks_of_now(query):
+        return list(scores)
+    lifts = (_CHANGE * tells_of_change(text) if place < _LOOKED else 0.0 for place, text in enumerate(texts))
+    return [score + lift for score, lift in zip(scores, lifts, strict=True)]
 
 
 def _worded(candidates: Candidates, before: Int64Vector, *, names: frozenset[str]) -> tuple[FloatVector, FloatVector]:

@@ -104,6 +104,18 @@ def test_messages_are_stored_together_in_their_order(mill: Loremill) -> None:
     assert said[1].trust < said[0].trust
 
 
+def test_of_two_spoken_statements_the_one_that_tells_of_a_change_comes_first(mill: Loremill) -> None:
+    for day, text in (
+        ("2026-02-02", "Pavel calibrates the rigs."),
+        ("2026-02-03", "Zuzana calibrates the rigs now, not Pavel."),
+    ):
+        mill.memory.remember(text, principal=ALICE, speaker="Alice", time=day)
+    (first,) = mill.memory.recall("Who calibrates the rigs?", principal=ALICE, kinds=["episode"], top_k=1)
+    assert "Zuzana" in first.text
+    (first,) = mill.memory.recall("Who calibrated the rigs first?", principal=ALICE, kinds=["episode"], top_k=1)
+    assert "now" not in first.text
+
+
 def test_a_message_finds_its_neighbours_in_the_conversation(mill: Loremill) -> None:
     mill.memory.remember(
         [{"role": "user", "content": text} for text in ("Did you glaze the amphora?", "Yes, last Friday!")],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rag.lore.clock import to_micros
 from rag.lore.periods import Period, asks_of_now, named_periods, nearness
-from rag.lore.rank import Candidates, query_terms, rank
+from rag.lore.rank import Candidates, best_to_read, query_terms, rank, with_changes
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -237,6 +237,15 @@ def test_of_an_old_and_a_new_statement_the_new_one_answers_for_the_present() -> 
     "text", ["The release moves to 10 April.", "Zuzana calibrates the rigs now.", "We take the bus instead."]
 )
 def test_what_tells_of_a_change_stands_before_what_it_changed(text: str) -> None:
-    told = candidates(2, texts=["The release is planned for 20 March.", text], dense=[0.6, 0.5])
-    assert best("When is the release?", told) == 1
-    assert best("When was the release first planned?", told) == 0
+    told, scores = ["The release is planned for 20 March.", text], [2.4, 2.0]
+    before, after = with_changes("When is the release?", told, scores)
+    assert after > before == scores[0]
+    assert with_changes("When was the release first planned?", told, scores) == scores
+
+
+def test_only_the_best_are_read_for_changes() -> None:
+    least = best_to_read("When is the release?", 1)
+    scores = with_changes("When is the release?", ["It moves to May."] * (least + 1), [1.0] * (least + 1))
+    assert min(scores[:least]) > scores[least] == 1.0
+    assert best_to_read("When is the release?", 500) == 500
+    assert best_to_read("When was the release?", 3) == 3
