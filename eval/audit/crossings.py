@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from eval.audit.material import Material
 from eval.audit.memory_changes import CHANGES, OPERATIONS
 from eval.audit.memory_looks import LOOKS
 from eval.audit.memory_ways import Way
-from eval.audit.report import DoorCount
+from eval.audit.report import DoorCount, LeakAudit
 from eval.audit.stage import Stage
 from eval.audit.trial import Trial
 from eval.audit.world import Person, World
@@ -68,59 +68,37 @@ class Digests:
 
 
 @dataclass(slots=True)
-class Crossings:
-    """What the trials found. A door is a way in with a look or a change: `trials` counts its uses, `told` the words that it showed and might."""
+class Crossings(LeakAudit):
+    """What the trials found. A door is a way in with a look or a change: its `trials` counts its uses, `told` the words that it showed and might.
 
-    seed: int
+    `forbidden` sums, over the looks, the memories that were there, or had been, and that who looked could not read.
+    """
+
     trials: int = 0
+    """Histories from beginning to end."""
     seconds: float = 0.0
-    forbidden: int = 0
-    """Summed over the looks: memories that were there, or had been, and that who looked could not read."""
-    doors: dict[str, DoorCount] = field(default_factory=dict)
-    operations: Counter[str] = field(default_factory=Counter)
-    first: list[dict[str, Any]] = field(default_factory=list)
-
-    def total(self, count: str) -> int:
-        return sum(getattr(door, count) for door in self.doors.values())
 
     @property
-    def faults(self) -> int:
-        return sum(self.total(count) for count in ("leaks", "wrong", "errors"))
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was at fault, and there was something that could have crossed and something that was shown."""
-        return not self.faults and self.forbidden > 0 and self.total("told") > 0
-
-    @property
-    def upper_bound_95(self) -> float | None:
-        """95 % upper bound of the share of trials with a crossing: 3 / N where none of N had one, else None; see `eval.audit.report`."""
-        return min(1.0, 3 / self.trials) if self.ok else None
+    def independent(self) -> int:
+        """Looks of one history hang together."""
+        return self.trials
 
     def __add__(self, other: Crossings) -> Crossings:
         """Return both together: of two processes."""
-        names = sorted({*self.doors, *other.doors})
         none = DoorCount()
         return Crossings(
-            min(self.seed, other.seed), self.trials + other.trials, max(self.seconds, other.seconds),
-            self.forbidden + other.forbidden, {n: self.doors.get(n, none) + other.doors.get(n, none) for n in names},
-            self.operations + other.operations, [*self.first, *other.first][:_SHOWN],
-        )  # fmt: skip
+            min(self.seed, other.seed),
+            self.forbidden + other.forbidden,
+            {n: self.doors.get(n, none) + other.doors.get(n, none) for n in sorted({*self.doors, *other.doors})},
+            Counter(self.operations) + Counter(other.operations),
+            [*self.first, *other.first][:_SHOWN],
+            self.trials + other.trials,
+            max(self.seconds, other.seconds),
+        )
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "ok": self.ok,
-            "seed": self.seed,
-            "trials": self.trials,
-            "looks_and_changes": self.total("trials"),
-            **{count: self.total(count) for count in ("leaks", "wrong", "errors", "told")},
-            "forbidden": self.forbidden,
-            "upper_bound_95": self.upper_bound_95,
-            "seconds": round(self.seconds, 1),
-            "doors": {name: self.doors[name].to_json() for name in sorted(self.doors)},
-            "operations": dict(sorted(self.operations.items())),
-            "first": self.first,
-        }
+        uses = {"looks_and_changes": self.total("trials"), "seconds": round(self.seconds, 1)}
+        return LeakAudit.to_json(self) | {"trials": self.trials} | uses
 
 
 def audit_crossings(
@@ -141,7 +119,7 @@ def audit_crossings(
         progress: called with (done, total) trials.
     Cost: 0.1 to 0.2 s of one core a trial.
     """
-    found, began = Crossings(seed), time.perf_counter()
+    found, began = Crossings(seed, operations=Counter()), time.perf_counter()
     for start in range(first, first + trials, TRIALS_A_HOME):
         numbers = range(start, min(start + TRIALS_A_HOME, first + trials))
         with _home(numbers, ways) as (stage, opened):
@@ -258,9 +236,9 @@ class _Trial:
         count.wrong += bool(trial.wrong)
         count.errors += bool(error)
         what = {"crossed": sorted(trial.betrayed), "wrong": trial.wrong, "error": error}
-        if any(what.values()) and len(self._found.first) < _SHOWN:
+        if any(what.values()):
             where = {"trial": self._number, "step": self._step, "door": door, "person": person.name}
-            self._found.first.append({**where, **{name: value for name, value in what.items() if value}})
+            self._found.fault(**where, **{name: value for name, value in what.items() if value})
 
     def _clear(self, people: Sequence[Person]) -> None:
         memory = self._stage.mill.memory

@@ -68,7 +68,12 @@ class LeakAudit:
 
         Source: Hanley and Lippman-Hand, JAMA 249(13), 1983.
         """
-        return min(1.0, 3 / self.total("trials")) if self.ok else None
+        return min(1.0, 3 / self.independent) if self.ok else None
+
+    @property
+    def independent(self) -> int:
+        """How many trials stand for themselves: here each use of a door."""
+        return self.total("trials")
 
     def fault(self, **what: Any) -> None:
         """Remember a fault, if it is among the first."""
