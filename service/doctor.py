@@ -28,6 +28,7 @@ _OPTIONAL = {
     "fastapi": "service",
     "uvicorn": "service",
     "openai": "llm",
+    "psycopg": "postgres",
     "xllamacpp": "local",
 }
 
